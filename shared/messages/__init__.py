@@ -1,0 +1,1 @@
+"""Every message type, one file per subject."""

@@ -1,0 +1,109 @@
+"""Approved orders (only risk writes commands) and the life of every order (only execution writes events)."""
+
+from decimal import Decimal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from shared.messages.base import Message
+from shared.messages.broker import AccountValues
+from shared.messages.risk import RuleCheck
+from shared.types import Leg, OrderStatus, Side, TimeInForce
+
+
+class PlaceOrder(Message):
+    """An intent that passed every rule, sized and priced. Prices in USD per share, quantity in shares."""
+
+    order_id: str = Field(max_length=32)
+    strategy: str
+    symbol: str
+    side: Side
+    quantity: Decimal = Field(gt=0)
+    limit_price: Decimal = Field(gt=0)
+    stop_price: Decimal = Field(gt=0)
+    target_price: Decimal = Field(gt=0)
+    time_in_force: TimeInForce
+    expires_at: AwareDatetime
+    checks: tuple[RuleCheck, ...]
+
+
+class ClosePosition(Message):
+    """Close what `order_id` opened, by moving its target to a price that trades now.
+
+    The stop stays linked to the target at the broker, so the position can never be sold twice.
+    """
+
+    order_id: str
+    symbol: str
+    limit_price: Decimal = Field(gt=0)
+    reason: str
+
+
+class CancelEntry(Message):
+    """Cancel an entry that has not filled; its protective children go with it."""
+
+    order_id: str
+    reason: str
+
+
+class Reconcile(Message):
+    """Compare our books with the broker's and say so with Reconciled."""
+
+
+class OrderChanged(Message):
+    """An order moved from one status to another."""
+
+    order_ref: str
+    order_id: str
+    leg: Leg
+    strategy: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    status: OrderStatus
+    previous: OrderStatus
+    filled: Decimal
+    reason: str | None
+
+
+class OrderFilled(Message):
+    """A fill is in the books. `realised` is this fill's gross profit in USD, before commission;
+    `position_quantity` (shares) and `average_price` (USD per share) are the position after it."""
+
+    execution_id: str
+    order_ref: str
+    order_id: str
+    leg: Leg
+    strategy: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    realised: Decimal
+    position_quantity: Decimal
+    average_price: Decimal
+    time: AwareDatetime
+
+
+class CommissionBooked(Message):
+    """The commission of one fill, USD, is in the books."""
+
+    execution_id: str
+    symbol: str
+    commission: Decimal
+
+
+class Break(Message):
+    """One difference between our books and the broker's."""
+
+    subject: str
+    ours: str
+    broker: str
+
+
+class Reconciled(Message):
+    """Our books were compared with the broker's. Trading is armed only when `breaks` is empty."""
+
+    request_id: UUID | None
+    account: AccountValues
+    breaks: tuple[Break, ...]
