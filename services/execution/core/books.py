@@ -1,0 +1,294 @@
+"""The books: what every command and broker report does to orders, fills, positions and the account.
+
+Invariants:
+1. An execution id is booked once, whatever is redelivered or repeated.
+2. An order is in the books as INTENT before the command that sends it exists.
+3. Nothing here refuses a fill: what the broker executed is true, even for an order that we believed dead.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+
+from services.execution.core import order as orders
+from services.execution.core.order import Order
+from services.execution.core.position import ZERO, Position, book
+from services.execution.core.reconcile import compare
+from shared.messages.base import Message
+from shared.messages.broker import (
+    AccountValues,
+    BrokerSnapshot,
+    CancelOrder,
+    CommissionReported,
+    ExecutionReported,
+    ModifyOrder,
+    OrderReported,
+    SubmitOrder,
+)
+from shared.messages.order import (
+    CancelEntry,
+    ClosePosition,
+    CommissionBooked,
+    OrderChanged,
+    OrderFilled,
+    PlaceOrder,
+    Reconciled,
+)
+from shared.types import Leg, OrderStatus, Side, TimeInForce
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One booked execution; the columns of `fills`. `commission` is None until the broker has reported it."""
+
+    execution_id: str
+    order_ref: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    realised: Decimal
+    commission: Decimal | None
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The columns of `accounts`."""
+
+    account: str
+    start_cash: Decimal
+    net_liquidation: Decimal
+    cash: Decimal
+    reported_at: datetime
+
+
+@dataclass
+class Change:
+    """What one message did: the rows that are different now, and what to say (message, key of its id)."""
+
+    orders: dict[str, Order] = field(default_factory=dict[str, Order])
+    fills: dict[str, Fill] = field(default_factory=dict[str, Fill])
+    positions: dict[str, Position] = field(default_factory=dict[str, Position])
+    account: Account | None = None
+    messages: list[tuple[Message, str]] = field(default_factory=list[tuple[Message, str]])
+
+    def say(self, message: Message, key: str) -> None:
+        self.messages.append((message, key))
+
+
+@dataclass
+class Books:
+    """All that execution knows; rebuilt from the database at start."""
+
+    orders: dict[str, Order] = field(default_factory=dict[str, Order])
+    fills: dict[str, Fill] = field(default_factory=dict[str, Fill])
+    positions: dict[str, Position] = field(default_factory=dict[str, Position])
+    account: Account | None = None
+    _early_commissions: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
+
+    # Commands, from risk
+
+    def place(self, command: PlaceOrder, now: datetime) -> Change:
+        """Write the bracket down as INTENT and have it sent."""
+        change = Change()
+        exit_side = command.side.opposite
+        legs = (
+            (Leg.ENTRY, command.order_id, command.side, command.limit_price, None, command.time_in_force),
+            (Leg.STOP, f"{command.order_id}.stop", exit_side, None, command.stop_price, TimeInForce.GTC),
+            (Leg.TARGET, f"{command.order_id}.target", exit_side, command.target_price, None, TimeInForce.GTC),
+        )
+        for leg, reference, side, limit, stop, time_in_force in legs:
+            self._put_order(
+                Order(
+                    order_ref=reference,
+                    order_id=command.order_id,
+                    leg=leg,
+                    strategy=command.strategy,
+                    symbol=command.symbol,
+                    side=side,
+                    quantity=command.quantity,
+                    limit_price=limit,
+                    stop_price=stop,
+                    time_in_force=time_in_force,
+                    status=OrderStatus.INTENT,
+                    filled=ZERO,
+                    average_price=None,
+                    broker_order_id=None,
+                    perm_id=None,
+                    reason=None,
+                    created_at=now,
+                    changed_at=now,
+                ),
+                change,
+            )
+        fields = command.model_dump(include=set(SubmitOrder.model_fields))
+        change.say(SubmitOrder.model_validate(fields), command.order_id)
+        return change
+
+    def close(self, command: ClosePosition) -> Change:
+        """Move the target to a price that trades now; nothing to do where the bracket is done."""
+        change = Change()
+        target = self.orders.get(f"{command.order_id}.target")
+        if target is not None and not target.status.is_final:
+            change.say(ModifyOrder(order_ref=target.order_ref, limit_price=command.limit_price), target.order_ref)
+        return change
+
+    def cancel_entry(self, command: CancelEntry) -> Change:
+        change = Change()
+        entry = self.orders.get(command.order_id)
+        if entry is not None and not entry.status.is_final:
+            change.say(CancelOrder(order_ref=entry.order_ref), entry.order_ref)
+        return change
+
+    # Reports, from the gateway
+
+    def report_order(self, report: OrderReported, now: datetime) -> Change:
+        change = Change()
+        self._report_order(report, now, change)
+        return change
+
+    def report_execution(self, execution: ExecutionReported, now: datetime) -> Change:
+        change = Change()
+        self._book(execution, now, change)
+        return change
+
+    def report_commission(self, report: CommissionReported, now: datetime) -> Change:
+        change = Change()
+        self._commission(report, now, change)
+        return change
+
+    def report_snapshot(self, snapshot: BrokerSnapshot, now: datetime) -> Change:
+        """Take over all that the broker knows, then compare: the rest are breaks, and a break keeps trading off."""
+        change = Change()
+        first = self.account is None
+        for execution in snapshot.executions:
+            self._book(execution, now, change)
+        for commission in snapshot.commissions:
+            self._commission(commission, now, change)
+        for report in snapshot.orders:
+            self._report_order(report, now, change)
+        if first:
+            self._adopt(snapshot, now, change)
+        self._put_account(snapshot.account, now, change)
+        reported = {report.order_ref for report in snapshot.orders}
+        breaks = compare(self.orders.values(), self.positions.values(), snapshot.positions, reported)
+        change.say(Reconciled(request_id=snapshot.request_id, account=snapshot.account, breaks=tuple(breaks)), "")
+        return change
+
+    def _report_order(self, report: OrderReported, now: datetime, change: Change) -> None:
+        order = self.orders.get(report.order_ref)
+        if order is None:
+            return  # not ours: placed by hand or by another program
+        after = orders.apply(order, report, now)
+        if after is order:
+            return
+        self._put_order(after, change)
+        if order.leg is Leg.ENTRY and after.status in (OrderStatus.EXPIRED, OrderStatus.REJECTED) and not after.filled:
+            for child in ("stop", "target"):  # they were never sent, or died with their parent
+                protection = self.orders[f"{order.order_id}.{child}"]
+                if protection.status is OrderStatus.INTENT:
+                    reason = f"entry {after.status}"
+                    dead = replace(protection, status=OrderStatus.CANCELLED, reason=reason, changed_at=now)
+                    self._put_order(dead, change)
+
+    def _put_order(self, order: Order, change: Change) -> None:
+        before = self.orders.get(order.order_ref)
+        self.orders[order.order_ref] = change.orders[order.order_ref] = order
+        previous = before.status if before else OrderStatus.INTENT
+        if before is None or previous is not order.status or before.filled != order.filled:
+            change.say(
+                OrderChanged(
+                    order_ref=order.order_ref,
+                    order_id=order.order_id,
+                    leg=order.leg,
+                    strategy=order.strategy,
+                    symbol=order.symbol,
+                    side=order.side,
+                    quantity=order.quantity,
+                    status=order.status,
+                    previous=previous,
+                    filled=order.filled,
+                    reason=order.reason,
+                ),
+                f"{order.order_ref}:{order.status}:{order.filled}",
+            )
+
+    def _book(self, execution: ExecutionReported, now: datetime, change: Change) -> None:
+        if execution.execution_id in self.fills:
+            return
+        before = self._position(execution.symbol, now)
+        after, realised = book(before, execution.side, execution.quantity, execution.price, now)
+        commission = self._early_commissions.pop(execution.execution_id, None)
+        fill = Fill(
+            execution_id=execution.execution_id,
+            order_ref=execution.order_ref,
+            symbol=execution.symbol,
+            side=execution.side,
+            quantity=execution.quantity,
+            price=execution.price,
+            realised=realised,
+            commission=None,
+            time=execution.time,
+        )
+        self.fills[fill.execution_id] = change.fills[fill.execution_id] = fill
+        self.positions[after.symbol] = change.positions[after.symbol] = after
+        order = self.orders.get(execution.order_ref)
+        change.say(
+            OrderFilled(
+                execution_id=fill.execution_id,
+                order_ref=fill.order_ref,
+                order_id=order.order_id if order else "",
+                leg=order.leg if order else Leg.ENTRY,
+                strategy=order.strategy if order else "EXTERNAL",
+                symbol=fill.symbol,
+                side=fill.side,
+                quantity=fill.quantity,
+                price=fill.price,
+                realised=realised,
+                position_quantity=after.quantity,
+                average_price=after.average_price,
+                time=fill.time,
+            ),
+            fill.execution_id,
+        )
+        if commission is not None:
+            self._commission(CommissionReported(execution_id=fill.execution_id, commission=commission), now, change)
+
+    def _commission(self, report: CommissionReported, now: datetime, change: Change) -> None:
+        fill = self.fills.get(report.execution_id)
+        if fill is None:  # came before its execution; kept until that arrives
+            self._early_commissions[report.execution_id] = report.commission
+            return
+        if fill.commission is not None:
+            return
+        position = self._position(fill.symbol, now)
+        fill = replace(fill, commission=report.commission)
+        position = replace(position, commissions=position.commissions + report.commission, changed_at=now)
+        self.fills[fill.execution_id] = change.fills[fill.execution_id] = fill
+        self.positions[fill.symbol] = change.positions[fill.symbol] = position
+        message = CommissionBooked(execution_id=fill.execution_id, symbol=fill.symbol, commission=report.commission)
+        change.say(message, fill.execution_id)
+
+    def _adopt(self, snapshot: BrokerSnapshot, now: datetime, change: Change) -> None:
+        """The first look at an account: what it holds beyond today's fills is where our books begin."""
+        for held in snapshot.positions:
+            ours = self._position(held.symbol, now)
+            if ours.quantity != held.quantity:
+                adopted = replace(ours, quantity=held.quantity, average_price=held.average_cost)
+                self.positions[held.symbol] = change.positions[held.symbol] = adopted
+
+    def _put_account(self, values: AccountValues, now: datetime, change: Change) -> None:
+        """`start_cash` makes the first equation hold: cash = start cash + realised - commissions - cost."""
+        if self.account is None:
+            start = values.cash + sum((_cost(position) for position in self.positions.values()), ZERO)
+        else:
+            start = self.account.start_cash
+        self.account = change.account = Account(values.account, start, values.net_liquidation, values.cash, now)
+
+    def _position(self, symbol: str, now: datetime) -> Position:
+        return self.positions.get(symbol) or Position(symbol, ZERO, ZERO, ZERO, ZERO, now)
+
+
+def _cost(position: Position) -> Decimal:
+    return position.quantity * position.average_price - position.realised + position.commissions
