@@ -1,0 +1,1 @@
+"""Pure: rules, sizing, prices, and the state they are judged on."""
