@@ -1,0 +1,1 @@
+"""Pure: which events deserve an alert, and in which words."""
