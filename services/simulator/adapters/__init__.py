@@ -1,0 +1,1 @@
+"""The simulator's outside besides its clients: price files and the journal on disk."""
