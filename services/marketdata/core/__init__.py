@@ -1,0 +1,1 @@
+"""Pure: what history is missing, which bars hold together, quotes into minutes."""
