@@ -1,0 +1,1 @@
+"""Pure: what a strategy is, and how bars become intents."""
