@@ -1,0 +1,1 @@
+"""Pure: when jobs are due."""
