@@ -1,0 +1,1 @@
+"""Pure: the filters a symbol must pass."""
