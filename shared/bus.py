@@ -18,7 +18,7 @@ seconds after a lost connection. Quotes, where only the newest counts, are follo
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -34,11 +34,23 @@ from shared.streams import ALL_STREAMS, BY_NAME, Stream, home
 TRIM_SECONDS = 60
 _log = structlog.get_logger()
 
-__all__ = ["FIELD", "Bus", "Handler", "connect"]
+__all__ = ["FIELD", "Bus", "Handler", "connect", "stopping"]
 
 
 def _ignore(messages: Sequence[Envelope[Any]]) -> None:
     """Nobody needs to know what was published."""
+
+
+async def stopping(stop: asyncio.Event, work: Awaitable[None]) -> None:
+    """Await one of several loops, and set `stop` when it ends, so that a failure ends the others, too.
+
+    A task group cancels them, but redis-py may swallow a cancellation, and asyncio.wait_for of Python 3.11, too
+    (https://github.com/python/cpython/issues/86296): a loop must look at `stop` to be sure to end.
+    """
+    try:
+        await work
+    finally:
+        stop.set()
 
 
 class Bus:
@@ -95,15 +107,15 @@ class Bus:
         self._subscriptions.append(Subscription(stream, handler, sent, gate, competing))
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read all subscriptions until `stop`, then let each finish the entry it is handling.
+        """Read all subscriptions until `stop`, then let each finish the entry it is handling. A failure sets `stop`.
 
         Raises:
             ExceptionGroup: of GroupVanished when a stream or group was deleted, and of whatever handlers raised.
         """
         async with asyncio.TaskGroup() as group:
             for subscription in self._subscriptions:
-                group.create_task(Reader(self, subscription).run(stop))
-            group.create_task(self._trim(stop))
+                group.create_task(stopping(stop, Reader(self, subscription).run(stop)))
+            group.create_task(stopping(stop, self._trim(stop)))
 
     async def publish(self, messages: Iterable[Envelope[Any]]) -> None:
         """Put messages on their home streams; repeats until Redis has taken them.

@@ -51,7 +51,7 @@ class QuoteBoard:
         self._quotes: dict[str, Quote] = {}
 
     async def catch_up(self) -> dict[str, Quote]:
-        """Read what was published since the last call; returns symbol -> quote. One round trip when nothing is new.
+        """Read what was published since the last call; returns symbol -> quote. Mostly one round trip.
 
         Asks again until Redis answers: whoever decides by quotes has nothing better to do without them.
         """
@@ -73,11 +73,12 @@ class QuoteBoard:
             self._cursor = newest[0][0] if newest else b"0-0"
         while True:
             answer = await self._bus.client.xread({QUOTES.name: self._cursor}, count=BATCH)
-            if not answer:
-                return
-            for entry_id, fields in answer[0][1]:
+            entries = answer[0][1] if answer else []
+            for entry_id, fields in entries:
                 self._take(fields)
                 self._cursor = entry_id
+            if len(entries) < BATCH:
+                return
 
     def _take(self, fields: dict[bytes, bytes]) -> None:
         batch = _batch(self._bus, fields)

@@ -51,14 +51,12 @@ def run(settings_type: type[S], build: Callable[[S, Common], Service]) -> NoRetu
     """Run one service until it is told to stop; never returns."""
     try:
         common, settings = load(Common), load(settings_type)
-    except ConfigError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - logs are not configured without settings
-        sys.exit(2)
-    name = settings_type.section
-    log.configure(name, common.log_level, common.log_folder)
-    try:
+        log.configure(settings_type.section, common.log_level, common.log_folder)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(build(settings, common), common))
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a person reads this, and without settings there is no log
+        sys.exit(2)
     except Exception:  # noqa: BLE001 - the outermost frame: say what happened, and let the supervisor restart us
         _log.exception("failed")
         sys.exit(1)

@@ -106,3 +106,18 @@ BY_MESSAGE: dict[type[Message], Stream] = {message: stream for stream in STREAMS
 def home(message: Message) -> Stream:
     """The one stream that carries this message type."""
     return BY_MESSAGE[type(message)]
+
+
+def as_markdown() -> str:
+    """The table of streams for the README."""
+    lines = ["| stream | carries | written by | read by |", "|---|---|---|---|"]
+    for stream in STREAMS:
+        carries = ", ".join(message.__name__ for message in stream.messages)
+        readers = ", ".join((*stream.groups, *(f"{follower} (follows)" for follower in stream.followers)))
+        lines.append(f"| `{stream.name}` | {carries} | {', '.join(stream.writers)} | {readers or 'people'} |")
+    lines.append("| `<stream>.dead` | DeadLetter | the reader that gave up | notifier |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(as_markdown())  # noqa: T201 - for the README

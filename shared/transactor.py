@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from shared.bus import Bus
+from shared.bus import Bus, stopping
 from shared.db.store import INBOX_MEMORY_DAYS, Row, Store
 from shared.messages.base import Envelope
 
@@ -98,7 +98,7 @@ class Transactor:
         """Read all subscriptions until `stop`; note what was published as it goes."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.bus.run(stop))
-            group.create_task(self._housekeeping(stop))
+            group.create_task(stopping(stop, self._housekeeping(stop)))
 
     async def _housekeeping(self, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()

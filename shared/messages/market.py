@@ -1,5 +1,6 @@
 """Prices: quotes, bars, and the requests for them."""
 
+from datetime import UTC
 from decimal import Decimal
 
 from pydantic import AwareDatetime, Field
@@ -44,7 +45,7 @@ class Bar(Message):
     @property
     def key(self) -> str:
         """Names this bar among all bars."""
-        return f"{self.symbol}:{self.timeframe}:{self.end.isoformat()}"
+        return f"{self.symbol}:{self.timeframe}:{self.end.astimezone(UTC).isoformat()}"
 
 
 class Subscribe(Message):

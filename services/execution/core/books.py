@@ -195,8 +195,7 @@ class Books:
     def _put_order(self, order: Order, change: Change) -> None:
         before = self.orders.get(order.order_ref)
         self.orders[order.order_ref] = change.orders[order.order_ref] = order
-        previous = before.status if before else OrderStatus.INTENT
-        if before is None or previous is not order.status or before.filled != order.filled:
+        if before is not None and (before.status, before.filled) != (order.status, order.filled):
             change.say(
                 OrderChanged(
                     order_ref=order.order_ref,
@@ -207,7 +206,7 @@ class Books:
                     side=order.side,
                     quantity=order.quantity,
                     status=order.status,
-                    previous=previous,
+                    previous=before.status,
                     filled=order.filled,
                     reason=order.reason,
                 ),
