@@ -73,7 +73,7 @@ class QuoteBoard:
             self._cursor = newest[0][0] if newest else b"0-0"
         while True:
             answer = await self._bus.client.xread({QUOTES.name: self._cursor}, count=BATCH)
-            entries = answer[0][1] if answer else []
+            entries: list[tuple[bytes, dict[bytes, bytes]]] = answer[0][1] if answer else []
             for entry_id, fields in entries:
                 self._take(fields)
                 self._cursor = entry_id
