@@ -1,0 +1,8 @@
+"""The only process that talks to Interactive Brokers.
+
+Decides: nothing about trading; whether an order may go on the wire (session ready, not expired, not sent before), and
+         what the broker's statuses and error codes mean.
+Reads:   broker.commands, market.commands; the TWS API connection.
+Writes:  broker.events, market.quotes.
+Owns:    broker_orders; the connection to IB Gateway or TWS, its client id and its order ids.
+"""
