@@ -116,10 +116,18 @@ class Engine:
         return self._exchange.taken_events()
 
     def drop_held(self, client_id: int) -> list[Event]:
-        """Forget a client's orders that were never transmitted: they live only as long as its connection."""
+        """Forget a client's orders that were never transmitted: they live only as long as its connection.
+
+        Their ids are free again, so that a client that lost its connection in the middle of a bracket can send it
+        once more under the same ids.
+        """
+        dropped: set[int] = set()
         for key, order in list(self.book.orders.items()):
             if order.status is Status.HELD and order.request.client_id == client_id:
+                dropped.add(order.request.order_id)
                 del self.book.orders[key]
+        while self.book.highest_id.get(client_id, 0) in dropped:
+            self.book.highest_id[client_id] -= 1
         return []
 
     # -- receiving --------------------------------------------------------------------------------------------------
