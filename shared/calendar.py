@@ -5,14 +5,14 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import exchange_calendars
-
 NEW_YORK = ZoneInfo("America/New_York")
 
 
 @lru_cache(maxsize=64)
 def _year(year: int) -> dict[date, tuple[datetime, datetime]]:
     """Session date -> (open, close), UTC. One year at a time: a calendar of decades takes seconds to build."""
+    import exchange_calendars  # with pandas it takes a second to import, and many processes never ask
+
     calendar: Any = exchange_calendars.get_calendar("XNYS", start=f"{year}-01-01", end=f"{year}-12-31")  # untyped
     return {
         session.date(): (
