@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -66,6 +66,40 @@ async def running(bus: Bus) -> AsyncIterator[None]:
                 stop.set()
     finally:
         await bus.close()
+
+
+class Collector:
+    """A handler that keeps what it gets, and answers it when given an `answer`."""
+
+    def __init__(self, answer: Callable[[Envelope[Any]], Envelope[Any]] | None = None) -> None:
+        self.got: list[Envelope[Any]] = []
+        self._answer = answer
+
+    async def __call__(self, envelope: Envelope[Any]) -> Sequence[Envelope[Any]]:
+        self.got.append(envelope)
+        return [self._answer(envelope)] if self._answer else ()
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the bars it got."""
+        return [int(envelope.data.volume) for envelope in self.got]
+
+
+async def publish(url: str, messages: Sequence[Envelope[Any]]) -> None:
+    """Publish messages in the name of the source of the first."""
+    bus = make_bus(url, messages[0].source)
+    await bus.publish(messages)
+    await bus.close()
+
+
+async def pending(client: Any, stream: str, group: str) -> int:
+    """How many entries the group was handed and has not acknowledged."""
+    return (await client.xpending(stream, group))["pending"]
+
+
+async def calls(client: Any, command: str) -> int:
+    """How often Redis was asked this since CONFIG RESETSTAT."""
+    return (await client.info("commandstats")).get(f"cmdstat_{command}", {"calls": 0})["calls"]
 
 
 @dataclass
