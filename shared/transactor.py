@@ -31,6 +31,9 @@ class Effects:
     messages: Sequence[Envelope[Any]] = ()
 
 
+# The message meant nothing to this service: deciding it again would do no more, so no transaction remembers it.
+NOTHING = Effects()
+
 Decide = Callable[[Envelope[Any]], Awaitable[Effects]]
 
 
@@ -69,6 +72,8 @@ class Transactor:
             if self.store.seen(envelope.id):
                 return ()
             effects = await decide(envelope)
+            if effects is NOTHING:
+                return ()
             self._check(effects)
             await self.store.commit(envelope, effects.rows, effects.messages)
             return effects.messages

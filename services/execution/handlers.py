@@ -20,7 +20,7 @@ from shared.messages.broker import (
 )
 from shared.messages.job import Job, JobFinished, JobOutcome, RunJob
 from shared.messages.order import CancelEntry, ClosePosition, PlaceOrder, Reconcile, Reconciled
-from shared.transactor import Effects
+from shared.transactor import NOTHING, Effects
 
 SOURCE = "execution"
 JOB_KEY = "job"  # marks the snapshot requests that a job made
@@ -46,7 +46,7 @@ class Handlers:
                 change = Change()
                 change.say(RequestSnapshot(), "")
             case _:
-                change = Change()
+                return NOTHING
         return self._effects(command, change)
 
     async def on_broker_event(self, event: Envelope[Any]) -> Effects:
@@ -63,14 +63,15 @@ class Handlers:
                 self._on_snapshot()
                 self._finish_job(event, change)
             case _:
-                change = Change()
+                return NOTHING
         return self._effects(event, change)
 
     async def on_job(self, run: Envelope[RunJob]) -> Effects:
+        if run.data.job is not Job.SYNC_POSITIONS:
+            return NOTHING
+        self._job_began[run.id] = time.perf_counter()
         change = Change()
-        if run.data.job is Job.SYNC_POSITIONS:
-            self._job_began[run.id] = time.perf_counter()
-            change.say(RequestSnapshot(), JOB_KEY)
+        change.say(RequestSnapshot(), JOB_KEY)
         return self._effects(run, change)
 
     def _finish_job(self, event: Envelope[BrokerSnapshot], change: Change) -> None:

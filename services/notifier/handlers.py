@@ -12,7 +12,7 @@ from shared.db import tables
 from shared.db.store import Row
 from shared.messages.alert import AlertSent
 from shared.messages.base import Envelope, follow
-from shared.transactor import Effects
+from shared.transactor import NOTHING, Effects
 
 SOURCE = "notifier"
 _log = structlog.get_logger()
@@ -28,7 +28,7 @@ class Handlers:
         """Alert once for each event: a crash between sending and committing repeats the alert, never loses it."""
         alert = render(event.data, self._settings.quiet_codes)
         if alert is None:
-            return Effects()
+            return NOTHING
         _log.info("alert", title=alert.title, body=alert.body, cause=str(event.id))
         failed = await self._channels.send(alert)
         if failed:

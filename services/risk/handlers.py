@@ -16,7 +16,7 @@ from shared.messages.order import OrderChanged, Reconciled
 from shared.messages.risk import TradingStateChanged
 from shared.messages.strategy import OrderIntent
 from shared.quotes import QuoteBoard
-from shared.transactor import Effects
+from shared.transactor import NOTHING, Effects
 
 SOURCE = "risk"
 
@@ -59,7 +59,7 @@ class Handlers:
                 return self._effects(event, messages, [self._equity()])
             case _:
                 pass
-        return Effects()
+        return NOTHING
 
     async def on_control(self, command: Envelope[Any]) -> Effects:
         match command.data:
@@ -68,11 +68,11 @@ class Handlers:
             case Resume(actor=actor, reason=reason):
                 return self._effects(command, self._judge.resume(actor, reason))
             case _:
-                return Effects()
+                return NOTHING
 
     async def on_job(self, run: Envelope[RunJob]) -> Effects:
         if run.data.job is not Job.CHECK_EXITS:
-            return Effects()
+            return NOTHING
         began = time.perf_counter()
         quotes = await self._board.catch_up()
         messages = self._judge.check_exits(quotes, self._clock.now())

@@ -3,7 +3,7 @@
 The inbox makes a redelivery harmless, the outbox makes a crash between commit and publish harmless:
 
 1. `seen(id)` says whether this consumer has committed the effects of a message.
-2. `commit` writes inbox row, state rows and outbox rows in one transaction and one round trip.
+2. `commit` writes inbox row, state rows and outbox rows in one statement: one transaction, one round trip.
 3. After publishing, `note_published` notes it; the note rides on the next commit, or on `flush`.
 4. At start `unpublished` returns what a crash left unsaid. Readers drop what they have seen already.
 
@@ -44,7 +44,8 @@ class Row:
 
 
 @cache
-def _upsert(table: Table) -> LiteralString:
+def _upsert(table: Table) -> tuple[str, str, str]:
+    """The upsert of a table's rows in three parts: up to VALUES, one row's placeholders, and from ON CONFLICT on."""
     statement = postgresql.insert(table)
     keys = [column.name for column in table.primary_key]
     others = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
@@ -54,7 +55,26 @@ def _upsert(table: Table) -> LiteralString:
         else statement.on_conflict_do_nothing()
     )
     compiled = statement.compile(dialect=dialect(), column_keys=[column.name for column in table.columns])  # type: ignore[no-untyped-call]
-    return cast(LiteralString, str(compiled))  # made of our own table definitions, not of input
+    head, _, rest = str(compiled).partition(" VALUES ")
+    values, _, conflict = rest.partition(" ON CONFLICT ")
+    return f"{head} VALUES ", values, f" ON CONFLICT {conflict}"
+
+
+@cache
+def _statement(counts: tuple[tuple[Table, int], ...], *, inbox: bool, outbox: int, noting: bool) -> LiteralString:
+    """All writes of one message as one statement: one transaction by itself, one round trip, prepared once."""
+    parts: list[str] = []
+    for number, (table, count) in enumerate(counts):
+        head, values, conflict = _upsert(table)
+        rows = ", ".join(values.replace(")s", f"_{number}_{row})s") for row in range(count))
+        parts.append(f"upsert_{number} AS ({head}{rows}{conflict})")
+    if inbox:
+        parts.append(_INBOX)
+    if outbox:
+        parts.append(_OUTBOX.format(rows=", ".join(map(_OUTBOX_ROW.format, range(outbox)))))
+    if noting:
+        parts.append(_PUBLISHED)
+    return cast(LiteralString, f"WITH {', '.join(parts)} SELECT 1")  # made of our own table definitions, not of input
 
 
 @cache
@@ -62,22 +82,35 @@ def _json_columns(table: Table) -> frozenset[str]:
     return frozenset(column.name for column in table.columns if isinstance(column.type, JSONB))
 
 
-def _parameters(row: Row) -> dict[str, Any]:
+def _parameters(row: Row, suffix: str) -> dict[str, Any]:
     if unknown := set(row.values) - set(row.table.columns.keys()):
         raise ValueError(f"table {row.table.name} has no column {', '.join(sorted(unknown))}")
     json = _json_columns(row.table)
     return {
-        column.name: Jsonb(row.values[column.name]) if column.name in json else row.values.get(column.name)
+        f"{column.name}{suffix}": Jsonb(row.values[column.name]) if column.name in json else row.values.get(column.name)
         for column in row.table.columns
     }
 
 
-_INBOX: LiteralString = "INSERT INTO inbox (consumer, message_id, handled_at) VALUES (%s, %s, now())"
-_OUTBOX: LiteralString = (
-    "INSERT INTO outbox (message_id, producer, stream, body, created_at, published)"
-    " VALUES (%s, %s, %s, %s, now(), false) ON CONFLICT (message_id) DO NOTHING"
+def _by_table(rows: Sequence[Row]) -> dict[Table, list[Row]]:
+    """Rows by table; of several for one primary key the last, which is how the row is to stand."""
+    found: dict[Table, dict[tuple[Any, ...], Row]] = {}
+    for row in rows:
+        key = tuple(row.values.get(column.name) for column in row.table.primary_key)
+        found.setdefault(row.table, {})[key] = row
+    return {table: list(standing.values()) for table, standing in found.items()}
+
+
+_INBOX = (
+    "inbox_row AS (INSERT INTO inbox (consumer, message_id, handled_at) VALUES (%(service)s, %(cause)s::uuid, now()))"
 )
-_PUBLISHED: LiteralString = "UPDATE outbox SET published = true WHERE message_id = ANY(%s)"
+_OUTBOX = (
+    "outbox_rows AS (INSERT INTO outbox (message_id, producer, stream, body, created_at, published) VALUES {rows}"
+    " ON CONFLICT (message_id) DO NOTHING)"
+)
+# A row for each message: psycopg quotes an array of texts in Python, which took longer than the rest of a commit.
+_OUTBOX_ROW = "(%(message_{0})s::uuid, %(service)s, %(stream_{0})s, %(body_{0})s, now(), false)"
+_PUBLISHED = "published AS (UPDATE outbox SET published = true WHERE message_id = ANY(%(noting)s::uuid[]))"
 
 
 class Store:
@@ -152,18 +185,24 @@ class Store:
             psycopg.IntegrityError: a row breaks a constraint, or `cause` was handled before; nothing is committed.
             psycopg.OperationalError: the database did not take it; nothing is committed.
         """
-        async with self._lock, self._database.pipeline(), self._database.transaction():
-            execute = self._database.execute
-            if cause is not None:
-                await execute(_INBOX, (self._service, cause.id))
-            for row in rows:
-                await execute(_upsert(row.table), _parameters(row))
-            for message in messages:
-                body = message.encode().decode()
-                await execute(_OUTBOX, (message.id, self._service, home(message.data).name, body))
+        tables = _by_table(rows)
+        parameters: dict[str, Any] = {"service": self._service}
+        for number, standing in enumerate(tables.values()):
+            for index, row in enumerate(standing):
+                parameters |= _parameters(row, f"_{number}_{index}")
+        if cause is not None:
+            parameters["cause"] = cause.id
+        for number, message in enumerate(messages):
+            parameters[f"message_{number}"] = message.id
+            parameters[f"stream_{number}"] = home(message.data).name
+            parameters[f"body_{number}"] = message.encode().decode()
+        async with self._lock:
             noting, self._to_note = self._to_note, []
-            if noting:
-                await execute(_PUBLISHED, (noting,))
+            parameters["noting"] = noting
+            counts = tuple((table, len(standing)) for table, standing in tables.items())
+            if counts or messages or noting or cause is not None:
+                statement = _statement(counts, inbox=cause is not None, outbox=len(messages), noting=bool(noting))
+                await self._database.execute(statement, parameters)
         if cause is not None:
             self._seen.add(cause.id)
 
@@ -173,10 +212,7 @@ class Store:
 
     async def flush(self) -> None:
         """Write down what has been published since the last commit."""
-        async with self._lock:
-            noting, self._to_note = self._to_note, []
-            if noting:
-                await self._database.execute(_PUBLISHED, (noting,))
+        await self.commit(None, (), ())
 
     async def unpublished(self) -> list[tuple[UUID, str, str]]:
         """(message id, stream, body) of what was committed and perhaps never published, oldest first."""

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TypeAlias
 
 import numpy as np
@@ -52,15 +51,10 @@ class Bars:
     @staticmethod
     def of(bars: Sequence[Bar]) -> "Bars":
         """Turn exact bars into arrays for indicators; the only place where prices become floats."""
-        ends = [bar.end.astimezone(UTC).replace(tzinfo=None) for bar in bars]
-        return Bars(
-            np.array(ends, dtype="datetime64[us]"),
-            np.array([float(bar.open) for bar in bars]),
-            np.array([float(bar.high) for bar in bars]),
-            np.array([float(bar.low) for bar in bars]),
-            np.array([float(bar.close) for bar in bars]),
-            np.array([float(bar.volume) for bar in bars]),
-        )
+        ends = [round(bar.end.timestamp() * 1_000_000) for bar in bars]
+        rows = [(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in bars]
+        columns = np.ascontiguousarray(np.array(rows, dtype=np.float64).reshape(-1, 5).T)
+        return Bars(np.array(ends, dtype="datetime64[us]"), *columns)
 
 
 @dataclass(frozen=True, slots=True)
