@@ -1,0 +1,37 @@
+"""Run the benchmarks and print them."""
+
+import logging
+import os
+import sys
+
+import structlog
+import uvloop
+
+from bench import latency, quotes
+
+
+def main() -> None:
+    everywhere = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(everywhere)})  # inherited by every process started below
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    ours, bare = uvloop.run(latency.run())
+    print(f"quote in -> order out, {len(ours.seconds)} orders each, one at a time, one processor for everything")
+    print(f"{'':34}{'p50 ms':>10}{'p99 ms':>10}")
+    for name, result in (("Millrace, all services", ours), ("bare redis-py chain, same hops", bare)):
+        print(f"{name:34}{result.percentile(50):>10.2f}{result.percentile(99):>10.2f}")
+    ratios = [ours.percentile(percent) / bare.percentile(percent) for percent in (50, 99)]
+    print(f"{'ratio':34}{ratios[0]:>10.2f}{ratios[1]:>10.2f}")
+    os.sched_setaffinity(0, everywhere)
+    flow = uvloop.run(quotes.run())
+    rate = flow.sent / flow.seconds
+    print(f"\nquotes, broker's socket -> gateway -> stream -> last reader, {len(everywhere)} processors")
+    print(f"{flow.sent:,} updates of {flow.symbols} symbols in {flow.ticks:,} ticks, {flow.seconds:.1f} s")
+    print(f"{rate:,.0f} updates a second, {flow.ticks / flow.seconds:,.0f} ticks a second")
+    print(f"ib_async alone, dropping them: {flow.baseline:,.0f} updates a second; ratio {rate / flow.baseline:.2f}")
+    print(f"{flow.batches:,} batches; newest value of every symbol arrived: {'yes' if flow.complete else 'NO'}")
+    if not flow.complete:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
