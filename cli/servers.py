@@ -105,6 +105,9 @@ class _Process:
         return self._folder / "server.log"
 
     def failed(self, name: str) -> ServerError:
+        """What to raise, with the end of the log; the process and the lock are gone then."""
+        self.end(signal.SIGKILL)
+        self.unlock()
         tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
         return ServerError(f"{name} in {self._folder} did not start; the end of {self.log}:\n{tail}")
 

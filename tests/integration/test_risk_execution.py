@@ -155,8 +155,9 @@ async def both(world: World) -> AsyncIterator[None]:
     the_execution = execution.build(ExecutionSettings(snapshot_patience_seconds=30), world.common)
     async with running(world.answer_snapshots, the_execution.run, the_risk.run):
         async with asyncio.timeout(20):
-            while await reason(the_risk.ready) or await reason(the_execution.ready):
-                await asyncio.sleep(0.02)
+            for ready in (the_risk.ready, the_execution.ready):
+                while await reason(ready):  # noqa: ASYNC110 - a service tells when it is asked
+                    await asyncio.sleep(0.02)
         assert await world.rows("SELECT state FROM trading_state", bool) == [("ACTIVE",)]
         yield
 
