@@ -25,9 +25,10 @@ from cli.screen import show_started, show_status
 from cli.servers import ServerError
 from cli.text import DEFAULT_DATA_FOLDER, make_console
 from shared.bus import connect
-from shared.config import CONFIG_FOLDER, ConfigError
+from shared.config import CONFIG_FOLDER, Common, ConfigError, load
 from shared.db import engine as database_engine
 from shared.messages.control import Halt, Resume
+from shared.types import Mode
 
 START_PATIENCE_SECONDS = 60
 console = make_console()
@@ -59,6 +60,13 @@ def _day(value: str | date) -> date:
     return date.fromisoformat(str(value))
 
 
+# A gateway beside a simulated broker: nobody rations its requests, and virtual time must not outrun its clock.
+BRISK = {
+    "MILLRACE_GATEWAY__HEARTBEAT_SECONDS": "0.02",
+    "MILLRACE_GATEWAY__REQUESTS_PER_SECOND": "0",
+    "MILLRACE_GATEWAY__RECONNECT_BACKOFF_SECONDS": "1",
+}
+
 app = typer.Typer(cls=FriendlyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 DataFolder = Annotated[
@@ -78,14 +86,26 @@ def up(
     data_folder: DataFolder = DATA,
     config: ConfigFolder = CONFIG,
     first_port: FirstPort = None,
-    speed: Annotated[float, typer.Option(min=0, help="Simulated market: virtual seconds per second; 0 stands.")] = 600,
+    session_seconds: Annotated[
+        float,
+        typer.Option(min=0, help="Simulated market: real seconds for each session, more if the system needs them."),
+    ] = 5,
+    speed: Annotated[
+        float | None,
+        typer.Option(min=0, help="Simulated market: instead, virtual seconds per second (1 = real time); 0 stands."),
+    ] = None,
 ) -> None:
     """Start everything on this machine, and keep it running until Ctrl-C."""
-    settings = {"MILLRACE_SIMULATOR__SPEED": str(speed), "MILLRACE_GATEWAY__HEARTBEAT_SECONDS": "0.1"}
+    settings: dict[str, str] = {}
+    if load(Common, {**os.environ, CONFIG_FOLDER: str(config)}).mode is Mode.SIMULATED:
+        settings = BRISK | {"MILLRACE_SIMULATOR__SPEED": str(speed or 0)}
 
     async def work(copy: Copy) -> None:
         await copy.until_ready(START_PATIENCE_SECONDS)
-        await show_started(copy, f"{speed:g}", console)
+        pace = f"at {speed:g} virtual seconds a second" if speed is not None else f"a session in {session_seconds:g} s"
+        await show_started(copy, pace, console)
+        if copy.mode is Mode.SIMULATED and speed is None:
+            await keep_pacing(copy, session_seconds)
         await asyncio.Event().wait()
 
     def announce() -> None:
@@ -129,16 +149,26 @@ def demo(
     raise typer.Exit(0 if agree == [True] else 1)
 
 
+async def keep_pacing(copy: Copy, session_seconds: float) -> None:
+    """Move the market to its end; when something stands in the way, say so and go on waiting for it."""
+    addresses = copy.deployment.services
+    while True:
+        pacer = Pacer(copy.redis.url, addresses["gateway"], addresses["simulator"], unready=copy.unready)
+        try:
+            await pace_market(pacer, console.print, session_seconds=session_seconds, environment=copy.environment)
+        except CommandError as error:
+            console.print(f"[yellow]{error}[/yellow]")
+        else:
+            return
+
+
 def _stepped(days: list[date]) -> dict[str, str]:
     """Settings of a run whose time stands still between the stops."""
-    return {
+    return BRISK | {
         "MILLRACE_MODE": "simulated",
         "MILLRACE_SIMULATOR__START": days[0].isoformat(),
         "MILLRACE_SIMULATOR__END": days[-1].isoformat(),
         "MILLRACE_SIMULATOR__SPEED": "0",
-        "MILLRACE_GATEWAY__HEARTBEAT_SECONDS": "0.02",
-        "MILLRACE_GATEWAY__REQUESTS_PER_SECOND": "0",
-        "MILLRACE_GATEWAY__RECONNECT_BACKOFF_SECONDS": "1",
     }
 
 

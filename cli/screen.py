@@ -35,7 +35,7 @@ def _print_services(deployment: Deployment, answers: Readiness, console: Console
     console.print(table)
 
 
-async def show_started(copy: Copy, speed: str | None, console: Console) -> None:
+async def show_started(copy: Copy, pace: str, console: Console) -> None:
     """One screen: what runs, where it keeps things, what to try next."""
     deployment = copy.deployment
     console.print(f"\n[bold]Millrace runs[/bold] in [bold]{deployment.mode}[/bold] mode. Ctrl-C stops it.\n")
@@ -46,7 +46,7 @@ async def show_started(copy: Copy, speed: str | None, console: Console) -> None:
     if deployment.broker_port is not None:
         console.print(
             f"broker  127.0.0.1:{deployment.broker_port} speaks the TWS API: connect a client of your own;"
-            f" its clock runs at {speed} virtual seconds per second",
+            f" its market goes {pace}",
             highlight=False,
         )
     console.print("\nTry in another terminal:")

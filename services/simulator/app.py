@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from math import isfinite
 from pathlib import Path
 
 import structlog
@@ -18,6 +20,8 @@ from services.simulator.core.engine import Engine
 from services.simulator.server import Server
 from shared.config import Common
 
+EVENING = timedelta(minutes=15)
+CLOSED_SECONDS = 2.0
 _log = structlog.get_logger()
 
 
@@ -89,7 +93,10 @@ class Simulator:
 
 
 async def pace(broker: Broker, server: Server, speed: float) -> None:
-    """Let time pass tick by tick at `speed` virtual seconds per second, skipping closed hours; 0 = not at all.
+    """Let time pass tick by tick at `speed` virtual seconds per second; 0 = not at all.
+
+    Closed hours are skipped in two leaps, to an evening hour for work after the close and to the next open, each
+    with real seconds for it; with an infinite speed there are none.
 
     The next tick waits until every client has been sent the last one, so time slows down for slow readers.
     """
@@ -99,7 +106,10 @@ async def pace(broker: Broker, server: Server, speed: float) -> None:
     while speed > 0 and not engine.finished:
         session = engine.market.session_at(engine.now)
         if session is None:
-            following = engine.market.next_open(engine.now) or engine.market.last_close
+            just_closed = engine.market.session_at(engine.now - timedelta(seconds=1)) is not None
+            next_open = engine.market.next_open(engine.now) or engine.market.last_close
+            following = engine.now + EVENING if just_closed else next_open
+            due += CLOSED_SECONDS if isfinite(speed) else 0
         else:
             following = engine.market.tick_time(session, engine.market.last_tick(session, engine.now) + 1)
             due += (following - engine.now).total_seconds() / speed
