@@ -118,7 +118,7 @@ def test_a_halt_holds_until_the_resume(whole: Launcher) -> None:
     message = millrace(folder, "streams", "control.commands", "-n", "2")
     halt = json.loads(message.stdout.split("\n", 1)[1].split("\n}\n")[0] + "\n}")
     assert (halt["type"], halt["source"], halt["data"]["reason"]) == ("Halt", "cli", "lunch")
-    assert halt["time"][:4] == "2010", "the market's time, not ours"
+    assert halt["time"][:4] == "2012", "the market's time, not ours"
 
 
 def test_a_stream_that_does_not_exist_is_refused_with_those_that_do(whole: Launcher) -> None:
