@@ -6,3 +6,5 @@ by a NUL byte, in frames with a four-byte big-endian length.
 
 MINIMUM_VERSION = 157
 MAXIMUM_VERSION = 178
+AMBIGUOUS_VERSION = 158
+"""Never spoken: clients disagree whether its openOrder ends with `duration`."""

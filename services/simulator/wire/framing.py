@@ -4,7 +4,7 @@ import re
 import struct
 from collections.abc import Iterable
 
-from services.simulator.wire import MAXIMUM_VERSION, MINIMUM_VERSION
+from services.simulator.wire import AMBIGUOUS_VERSION, MAXIMUM_VERSION, MINIMUM_VERSION
 
 LENGTH = struct.Struct(">I")
 MAXIMUM_REQUEST_BYTES = 1 << 20
@@ -71,6 +71,8 @@ def negotiate(version_range: bytes) -> int:
         raise ProtocolError(f"version range {version_range[:40]!r} is not v<min>..<max>")
     lowest, highest = int(match[1]), int(match[2] or match[1])
     version = min(highest, MAXIMUM_VERSION)
+    if version == AMBIGUOUS_VERSION:
+        version -= 1
     if version < max(lowest, MINIMUM_VERSION):
         raise ProtocolError(
             f"client offers versions {lowest} to {highest}; this server speaks {MINIMUM_VERSION} to {MAXIMUM_VERSION}"
