@@ -1,20 +1,59 @@
-"""Price paths, quotes, history and the synthetic market."""
+"""Price paths, tapes and quotes of everything that is not an option, depth, and the synthetic market."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
+from itertools import pairwise
+from math import exp
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.simulator.core.history import HistoricalBar, bars
-from services.simulator.core.market import DailyBar, day_path
-from services.simulator.core.synthetic import synthetic_bars
-from tests.unit.simulator.world import AAA, DAYS, SESSIONS, make_market, minutes
+from services.simulator.adapters.prices import load_market
+from services.simulator.config import Settings
+from services.simulator.core.assembly import make_market, stock_market
+from services.simulator.core.bars import DailyBar, DailySeries, day_path
+from services.simulator.core.catalogue import ContractQuery, stock
+from services.simulator.core.corporate import ActionKind, CorporateAction
+from services.simulator.core.increments import increment_of, on_grid, round_down, round_up
+from services.simulator.core.instruments import Instrument
+from services.simulator.core.market import Market
+from services.simulator.core.quotes import MarketTerms
+from services.simulator.core.synthetic import SyntheticTerms, synthetic_actions, synthetic_pair, synthetic_stock
+from services.simulator.core.tape import Session
 
-NEW_YORK = ZoneInfo("America/New_York")
+# Monday to Thursday in winter: New York opens at 14:30 UTC
+DAYS = (date(2010, 1, 4), date(2010, 1, 5), date(2010, 1, 6), date(2010, 1, 7))
+SESSIONS = tuple(
+    Session(
+        day,
+        datetime(day.year, day.month, day.day, 14, 30, tzinfo=UTC),
+        datetime(day.year, day.month, day.day, 21, tzinfo=UTC),
+    )
+    for day in DAYS
+)
+# cents: open, high, low, close; the first day is history
+AAA = (
+    DailyBar(DAYS[0], 9900, 10100, 9800, 10000, 390_000),
+    DailyBar(DAYS[1], 10000, 11000, 9000, 10500, 391_000),  # rises: low first
+    DailyBar(DAYS[2], 12000, 12500, 11500, 11600, 400_001),  # gaps up, falls: high first
+    DailyBar(DAYS[3], 11600, 11700, 11000, 11100, 1),
+)
+BBB = (DailyBar(DAYS[1], 5000, 5100, 4900, 5050, 1000), DailyBar(DAYS[3], 5000, 5050, 4950, 5000, 1000))
+A, B = stock("AAA").contract_id, stock("BBB").contract_id
+
+
+def market(tick_seconds: int = 60, **terms: object) -> Market:
+    chosen = MarketTerms(tick_seconds=tick_seconds, **terms)  # type: ignore[arg-type]
+    return stock_market(SESSIONS, {"AAA": AAA, "BBB": BBB}, DAYS[1], DAYS[3], chosen)
+
+
+def minutes(day: int, count: float) -> datetime:
+    return SESSIONS[day].open + timedelta(minutes=count)
+
+
+# -- paths ------------------------------------------------------------------------------------------------------------
 
 
 @given(
@@ -22,18 +61,25 @@ NEW_YORK = ZoneInfo("America/New_York")
     st.integers(0, 10**9),
     st.integers(8, 500),
     st.booleans(),
+    st.sampled_from([0.0, 0.0128, 0.3]),
 )
-def test_path_goes_exactly_through_the_bar(prices: list[int], volume: int, ticks: int, rising: bool) -> None:
+def test_path_goes_exactly_through_the_bar(
+    prices: list[int], volume: int, ticks: int, rising: bool, halted: float
+) -> None:
     low, first, second, high = sorted(prices)
     opening, close = (first, second) if rising else (second, first)
-    path = day_path("AAA", DailyBar(DAYS[1], opening, high, low, close, volume), ticks)
+    path = day_path("AAA", DailyBar(DAYS[1], opening, high, low, close, volume), ticks, halted)
     assert len(path.last) == len(path.volume) == ticks
     assert (path.last[0], path.last[-1]) == (opening, close)
     assert (path.last.max(), path.last.min()) == (high, low)
-    assert (path.high[-1], path.low[-1], path.volume[-1]) == (high, low, volume)
+    assert path.volume[-1] == volume
     assert (np.diff(path.volume) >= 0).all()
     if close > opening > low and high > close:
         assert path.last.argmin() < path.last.argmax(), "a rising day reaches its low first"
+    for begins, beyond in path.halts:
+        assert 0 < begins < beyond < ticks
+        assert len({*path.last[begins - 1 : beyond].tolist()}) == 1
+        assert path.volume[begins - 1] == path.volume[beyond - 1]
 
 
 def test_path_depends_on_symbol_and_date_only() -> None:
@@ -44,127 +90,344 @@ def test_path_depends_on_symbol_and_date_only() -> None:
     assert (path.last != day_path("AAA", other_day, 391).last).any()
 
 
+def test_auctions_are_the_busiest_ticks() -> None:
+    tape = market().tape(A, DAYS[1])
+    assert tape is not None
+    traded = np.diff(tape.volume, prepend=0)
+    assert traded[0] == 391_000 * 2 // 100
+    assert traded[-1] == pytest.approx(391_000 * 6 / 100, abs=1)
+    assert traded[1] > 2 * traded[195], "busier near the open than at mid-day"
+    assert tape.auctions
+    assert tape.regular == (0, 390)
+
+
+# -- quotes and tapes of stocks ---------------------------------------------------------------------------------------
+
+
 def test_quotes_over_a_session() -> None:
-    market = make_market()
-    first = market.quote("AAA", SESSIONS[1].open)
+    first = market().quote(A, SESSIONS[1].open)
     assert first is not None
     assert (first.bid, first.last, first.ask) == (Decimal("99.99"), Decimal("100.00"), Decimal("100.01"))
-    assert first.previous_close == Decimal("100.00")
-    assert first.session_first
-    last = market.quote("AAA", SESSIONS[1].close)
+    assert (first.previous_close, first.index, first.halted) == (Decimal("100.00"), 0, False)
+    last = market().quote(A, SESSIONS[1].close)
     assert last is not None
     assert (last.open, last.high, last.low, last.last) == tuple(
-        Decimal(p) for p in ("100.00", "110.00", "90.00", "105.00")
+        Decimal(price) for price in ("100.00", "110.00", "90.00", "105.00")
     )
     assert (last.volume, last.time) == (391_000, SESSIONS[1].close)
+    assert last.last_size == pytest.approx(391_000 * 6 / 100, abs=1)
 
 
 def test_quote_between_ticks_and_out_of_hours_is_the_latest() -> None:
-    market = make_market()
-    assert market.quote("AAA", minutes(1, 5) + timedelta(seconds=59)) == market.quote("AAA", minutes(1, 5))
-    assert market.quote("AAA", SESSIONS[2].open - timedelta(seconds=1)) == market.quote("AAA", SESSIONS[1].close)
-    assert market.quote("AAA", SESSIONS[0].open - timedelta(seconds=1)) is None
+    made = market()
+    assert made.quote(A, minutes(1, 5.99)) == made.quote(A, minutes(1, 5))
+    assert made.quote(A, SESSIONS[2].open - timedelta(seconds=1)) == made.quote(A, SESSIONS[1].close)
+    assert made.quote(A, SESSIONS[0].open - timedelta(seconds=1)) is None
 
 
 def test_symbol_without_a_bar_keeps_its_last_quote() -> None:
-    market = make_market()
-    assert market.quote("BBB", SESSIONS[1].open - timedelta(seconds=1)) is None
-    assert market.quote_at_tick("BBB", SESSIONS[2], 0) is None
-    assert market.quote("BBB", minutes(2, 100)) == market.quote("BBB", SESSIONS[1].close)
+    made = market()
+    assert made.quote(B, SESSIONS[1].open - timedelta(seconds=1)) is None
+    assert made.tape(B, DAYS[2]) is None
+    assert made.quote(B, minutes(2, 100)) == made.quote(B, SESSIONS[1].close)
+    assert made.previous_close(B, DAYS[3]) == Decimal("50.50")
+    assert made.previous_close(B, DAYS[1]) is None
 
 
-def history(end: datetime, duration: str, size: str, symbol: str = "AAA") -> list[HistoricalBar]:
-    return bars(make_market(), symbol, end, duration, size, NEW_YORK)
-
-
-def test_daily_history_is_the_source_and_never_beyond_the_end() -> None:
-    found = history(SESSIONS[2].close, "10 D", "1 day")
-    assert [bar.start for bar in found] == list(DAYS[:3])
-    assert [(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in found] == [
-        (*(Decimal(price) / 100 for price in (bar.open, bar.high, bar.low, bar.close)), bar.volume) for bar in AAA[:3]
+def test_running_and_next_tapes() -> None:
+    made = market()
+    days = [
+        (made.next_tape(B, time) or made.tape(A, DAYS[0])) for time in (minutes(0, 0), minutes(1, 389), minutes(2, 9))
     ]
-    assert [bar.start for bar in history(SESSIONS[2].close, "2 D", "1 day")] == list(DAYS[1:3])
+    assert [tape.day for tape in days if tape is not None] == [DAYS[1], DAYS[1], DAYS[3]]
+    assert made.next_tape(B, SESSIONS[1].close) is made.tape(B, DAYS[3])
+    assert made.next_tape(A, SESSIONS[3].close) is None
+    assert made.tape_at(A, minutes(1, 0)) is made.tape(A, DAYS[1])
+    assert made.tape_at(A, minutes(1, -1)) is None
+    assert made.tape_at(A, SESSIONS[1].close) is None
+    assert made.latest(A, minutes(2, 30)) == (made.tape(A, DAYS[2]), 30)
 
 
-def test_unfinished_day_shows_what_has_happened() -> None:
-    market, now = make_market(), minutes(1, 30)
-    quote = market.quote("AAA", now)
+def test_extended_hours_surround_the_regular_ones() -> None:
+    made = market(extended_hours=True)
+    tape, plain = made.tape(A, DAYS[2]), market().tape(A, DAYS[2])
+    assert tape is not None
+    assert plain is not None
+    assert (tape.start, tape.end) == (minutes(2, -330), minutes(2, 630))
+    first, final = tape.regular
+    assert (tape.time(first), tape.time(final)) == (SESSIONS[2].open, SESSIONS[2].close)
+    assert (tape.last[first : final + 1] == plain.last).all()
+    assert (tape.last[0], tape.last[-1]) == (10500, 11600), "from the last close, and on at this one"
+    assert (np.diff(tape.volume) >= 0).all()
+    early = made.quote(A, tape.start)
+    assert early is not None
+    assert early.previous_close == Decimal("105.00")
+
+
+def test_ticks_need_not_divide_the_day() -> None:
+    tape = market(tick_seconds=1000).tape(A, DAYS[1])
+    assert tape is not None
+    assert len(tape) == 25
+    assert tape.time(24) == tape.end == SESSIONS[1].close
+    assert tape.index(SESSIONS[1].close - timedelta(seconds=1)) == 23
+    assert (tape.last[0], tape.last[-1], tape.last.max()) == (10000, 10500, 11000)
+
+
+def test_liquid_stock_shows_more_than_others() -> None:
+    bars = {
+        name: [DailyBar(DAYS[1], 1000, 1010, 990, 1000, volume)]
+        for name, volume in (("BIG", 20_000_000), ("TINY", 500))
+    }
+    made = stock_market(SESSIONS, bars, DAYS[1], DAYS[3])
+    big, tiny = (made.tape(stock(name).contract_id, DAYS[1]) for name in bars)
+    assert big is not None
+    assert tiny is not None
+    assert 500 <= np.median(big.bid_size) <= 2000
+    assert tiny.bid_size.min() == 100
+    assert ((big.bid_size % 100 == 0) & (big.ask_size > 0)).all()
+
+
+def test_ladder_begins_at_the_quote_and_leads_away_from_it() -> None:
+    made = market()
+    tape = made.tape(A, DAYS[1])
+    assert tape is not None
+    for index in (0, 7, 100, 390):
+        bids, asks = made.ladder(tape, index)
+        assert (bids, asks) == made.ladder(tape, index)
+        assert (bids[0].price, bids[0].size) == (tape.price(int(tape.bid[index])), tape.bid_size[index])
+        assert (asks[0].price, asks[0].size) == (tape.price(int(tape.ask[index])), tape.ask_size[index])
+        assert [bids[0].price - level.price for level in bids] == [Decimal("0.01") * n for n in range(8)]
+        assert [level.price - asks[0].price for level in asks] == [Decimal("0.01") * n for n in range(8)]
+        assert all(level.size > 0 and level.size % 100 == 0 for level in (*bids, *asks))
+
+
+def test_ladder_ends_above_zero() -> None:
+    made = stock_market(SESSIONS, {"AAA": [DailyBar(DAYS[1], 4, 4, 3, 3, 100)]}, DAYS[1], DAYS[3])
+    tape = made.tape(A, DAYS[1])
+    assert tape is not None
+    bids, asks = made.ladder(tape, 0)
+    assert [level.price for level in bids] == [Decimal("0.03"), Decimal("0.02"), Decimal("0.01")]
+    assert len(asks) == 8
+
+
+def test_penny_stock_trades_in_smaller_steps() -> None:
+    penny = stock("PNY", penny=True)
+    bar = DailyBar(DAYS[1], 9995, 10100, 9990, 10050, 1000)
+    made = make_market(SESSIONS, {penny: DailySeries("PNY", [bar])}, DAYS[1], DAYS[3], MarketTerms())
+    quote = made.quote(penny.contract_id, SESSIONS[1].open)
     assert quote is not None
-    bar = history(now, "1 D", "1 day")[-1]
-    assert (bar.start, bar.open, bar.high, bar.low, bar.close) == (
-        DAYS[1],
-        quote.open,
-        quote.high,
-        quote.low,
-        quote.last,
-    )
-    assert bar.volume == quote.volume < AAA[1].volume
+    assert quote.last == Decimal("0.9995")
+    assert made.increment(penny.contract_id, Decimal("0.5")) == Decimal("0.0001")
+    assert made.increment(penny.contract_id, Decimal(1)) == Decimal("0.01")
 
 
-@pytest.mark.parametrize(("size", "count"), [("1 min", 390), ("5 mins", 78), ("30 mins", 13), ("1 hour", 7)])
-def test_intraday_bars_add_up_to_the_day(size: str, count: int) -> None:
-    found = history(SESSIONS[1].close, "1 D", size)
-    assert len(found) == count
-    assert found[0].start == SESSIONS[1].open
-    assert found[0].open == Decimal(100)
-    assert found[-1].close == Decimal(105)
-    assert max(bar.high for bar in found) == Decimal(110)
-    assert min(bar.low for bar in found) == Decimal(90)
-    assert sum(bar.volume for bar in found) == 391_000
-    assert sum(bar.count for bar in found) == 391
-    assert all(bar.low <= bar.average <= bar.high for bar in found)
-
-
-def test_hours_are_cut_on_the_exchange_clock() -> None:
-    starts = [bar.start for bar in history(SESSIONS[1].close, "1 D", "1 hour")]
-    assert starts[:2] == [SESSIONS[1].open, SESSIONS[1].open + timedelta(minutes=30)]
-
-
-def test_intraday_history_ends_before_its_end_and_begins_within_its_duration() -> None:
-    found = history(minutes(1, 30), "600 S", "1 min")
-    assert [bar.start for bar in found] == [minutes(1, minute) for minute in range(20, 30)]
-    assert [bar.close for bar in found] == [
-        quote.last for minute in range(20, 30) if (quote := make_market().quote("AAA", minutes(1, minute)))
+def test_increments_and_rounding() -> None:
+    assert [increment_of(110, Decimal(price)) for price in ("0.5", "2.99", "3", "-3.5")] == [
+        Decimal(step) for step in ("0.01", "0.01", "0.05", "0.05")
     ]
+    assert on_grid(110, Decimal("3.05"))
+    assert not on_grid(110, Decimal("3.04"))
+    assert (round_down(110, Decimal("3.04")), round_up(110, Decimal("3.01"))) == (3, Decimal("3.05"))
+    with pytest.raises(KeyError):
+        increment_of(4711, Decimal(1))
 
 
-def test_symbol_without_bars_has_no_history() -> None:
-    assert history(SESSIONS[2].close, "1 D", "1 min", "BBB") == []
+def test_shares_to_borrow() -> None:
+    made = market(hard_to_borrow=frozenset({"BBB"}))
+    assert made.shortable(A, DAYS[1]) > 1_000_000
+    assert made.shortable(B, DAYS[1]) == 0
 
 
-@pytest.mark.parametrize(("duration", "size"), [("1 X", "1 day"), ("", "1 day"), ("1 D", "7 mins")])
-def test_unknown_duration_or_size_is_named(duration: str, size: str) -> None:
-    with pytest.raises(ValueError, match=repr(size if duration == "1 D" else duration)):
-        history(SESSIONS[1].close, duration, size)
+def test_sessions_of_the_main_exchange() -> None:
+    made = market()
+    assert made.session_at(SESSIONS[1].open) == SESSIONS[1]
+    assert made.session_at(SESSIONS[1].close) is None
+    assert made.next_open(SESSIONS[1].open) == SESSIONS[2].open
+    assert made.next_open(datetime(2030, 1, 1, tzinfo=UTC)) is None
+    assert made.session_of(DAYS[1]) == SESSIONS[1]
+    assert made.session_of(date(2010, 1, 9)) is None
+    assert (made.sessions, made.last_close) == (SESSIONS[1:], SESSIONS[3].close)
+    with pytest.raises(ValueError, match="start, end: no exchange session"):
+        stock_market(SESSIONS, {"AAA": AAA}, date(2011, 1, 1), date(2011, 2, 1))
 
 
 def test_fingerprint_tells_markets_apart() -> None:
-    assert make_market().fingerprint() == make_market().fingerprint()
-    assert make_market().fingerprint() != make_market(tick_seconds=30).fingerprint()
+    assert market().fingerprint() == market().fingerprint()
+    others = [
+        market(tick_seconds=30),
+        market(extended_hours=True),
+        market(interest_rate=0.02),
+        market(hard_to_borrow=frozenset({"AAA"})),
+        stock_market(SESSIONS, {"AAA": AAA[1:], "BBB": BBB}, DAYS[1], DAYS[3]),
+        stock_market(SESSIONS, {"AAA": AAA}, DAYS[1], DAYS[3]),
+    ]
+    assert len({market().fingerprint(), *(other.fingerprint() for other in others)}) == 7
 
 
-DATES = [date(2020, 1, 1) + timedelta(days=number) for number in range(300)]
+# -- futures, indices and currencies ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wide() -> Market:
+    settings = Settings(
+        market="synthetic", start=date(2012, 3, 1), end=date(2012, 6, 29), warmup_days=60,
+        indices=("VIX",), futures=("ES",), currencies=("EUR.USD",), interest_rate=0.05,
+    )  # fmt: skip
+    return load_market(settings, ["AAA"])
+
+
+def found(made: Market, **query: str) -> Instrument:
+    (one,) = made.catalogue.find(ContractQuery(**query))  # type: ignore[arg-type]
+    return one
+
+
+def test_future_trades_from_evening_to_evening_at_its_carry(wide: Market) -> None:
+    future = found(wide, local_symbol="ESM2", security_type="FUT")
+    day = date(2012, 3, 7)
+    tape, index = wide.tape(future.contract_id, day), wide.tape(future.underlying_id, day)
+    assert tape is not None
+    assert index is not None
+    assert (tape.start, tape.end) == (datetime(2012, 3, 6, 23, tzinfo=UTC), datetime(2012, 3, 7, 22, tzinfo=UTC))
+    assert tape.regular == (0, len(tape) - 1)
+    assert not tape.auctions
+    spot, years = int(index.last[0]) / 100, 100 / 365
+    price = int(tape.last[tape.index(index.start)]) * 0.25
+    assert price == pytest.approx(spot * exp(0.05 * years), abs=0.13)
+    before = wide.previous_close(future.underlying_id, day)
+    assert before is not None
+    assert int(tape.last[0]) * 0.25 == pytest.approx(float(before) * exp(0.05 * years), abs=0.2)
+    assert ((tape.ask - tape.bid) == 2).all()
+    assert (np.diff(tape.volume) >= 0).all()
+    assert wide.tape_at(future.contract_id, datetime(2012, 3, 7, 3, tzinfo=UTC)) is tape
+    assert wide.tape_at(future.contract_id, datetime(2012, 3, 7, 22, 30, tzinfo=UTC)) is None
+
+
+def test_future_expires_at_the_open_of_its_third_friday(wide: Market) -> None:
+    future = found(wide, local_symbol="ESH2", security_type="FUT")
+    last = wide.tape(future.contract_id, date(2012, 3, 16))
+    index = wide.tape(future.underlying_id, date(2012, 3, 16))
+    assert last is not None
+    assert index is not None
+    assert last.end == index.start == datetime(2012, 3, 16, 13, 30, tzinfo=UTC)
+    assert int(last.last[-1]) * 0.25 == pytest.approx(int(index.last[0]) / 100, abs=0.13), "without any carry"
+    assert wide.next_tape(future.contract_id, last.end) is None
+    assert wide.latest(future.contract_id, datetime(2012, 5, 1, tzinfo=UTC)) == (last, len(last) - 1)
+
+
+def test_index_has_prices_but_no_book(wide: Market) -> None:
+    index = found(wide, symbol="SPX", security_type="IND")
+    tape = wide.tape(index.contract_id, date(2012, 3, 7))
+    assert tape is not None
+    assert (tape.bid == tape.last).all()
+    assert wide.ladder(tape, 5) == ([], [])
+
+
+def test_pair_trades_around_the_clock(wide: Market) -> None:
+    euro = found(wide, symbol="EUR", security_type="CASH")
+    tape = wide.tape(euro.contract_id, date(2012, 3, 7))
+    assert tape is not None
+    assert (tape.start, tape.end) == (datetime(2012, 3, 6, 22, tzinfo=UTC), datetime(2012, 3, 7, 22, tzinfo=UTC))
+    assert (tape.ask - tape.bid == 2).all()
+    assert (tape.bid_size % 100_000 == 0).all()
+    assert wide.tape(euro.contract_id, date(2012, 4, 6)) is not None, "Good Friday is no holiday there"
+    assert wide.tape_at(euro.contract_id, datetime(2012, 3, 10, 12, tzinfo=UTC)) is None, "but Saturday is"
+    sunday = wide.next_tape(euro.contract_id, datetime(2012, 3, 10, 12, tzinfo=UTC))
+    assert sunday is not None
+    assert (sunday.day, sunday.start) == (date(2012, 3, 12), datetime(2012, 3, 11, 21, tzinfo=UTC)), "daylight saving"
+    assert len(wide.traded_hours()) == 3
+
+
+# -- the synthetic market ---------------------------------------------------------------------------------------------
+
+DATES = [date(2000, 1, 1) + timedelta(days=number) for number in range(3000)]
+PLAIN = SyntheticTerms(7, drift=0.0)
+
+
+def closes(bars: DailySeries) -> np.ndarray:
+    return np.array([bar.close for bar in bars.bars], dtype=float)
 
 
 def test_synthetic_market_is_decided_by_seed_and_symbol() -> None:
-    found = synthetic_bars("XYZ", DATES, 7, 0.08, 0.3)
-    assert found == synthetic_bars("XYZ", DATES, 7, 0.08, 0.3)
-    assert found[:100] == synthetic_bars("XYZ", DATES[:100], 7, 0.08, 0.3)
-    assert found != synthetic_bars("XYZ", DATES, 8, 0.08, 0.3)
-    assert found != synthetic_bars("XYW", DATES, 7, 0.08, 0.3)
+    terms = SyntheticTerms(7, regimes=True, gaps=4, halts=2)
+    made = synthetic_stock("XYZ", DATES[:300], terms)
+    assert made.bars == synthetic_stock("XYZ", DATES[:300], terms).bars
+    assert made.bars[:100] == synthetic_stock("XYZ", DATES[:100], terms).bars
+    assert made.digest() != synthetic_stock("XYZ", DATES[:300], SyntheticTerms(8, regimes=True, gaps=4)).digest()
+    assert made.bars != synthetic_stock("XYW", DATES[:300], terms).bars
 
 
 def test_synthetic_market_has_the_volatility_asked_for() -> None:
-    found = synthetic_bars("XYZ", DATES * 20, 7, 0.0, 0.3)
-    closes = np.array([bar.close for bar in found], dtype=float)
-    yearly = float(np.diff(np.log(closes[closes > 500])).std()) * 252**0.5
+    made = synthetic_stock("XYZ", DATES, PLAIN)
+    prices = closes(made)
+    yearly = float(np.diff(np.log(prices[prices > 500])).std()) * 252**0.5
     assert 0.27 < yearly < 0.33
-    assert all(bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high for bar in found)
+    assert all(bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high for bar in made.bars)
 
 
-def test_session_lookup() -> None:
-    market = make_market()
-    assert market.session_at(SESSIONS[1].open) == SESSIONS[1]
-    assert market.session_at(SESSIONS[1].close) is None
-    assert market.next_open(SESSIONS[1].open) == SESSIONS[2].open
-    assert market.next_open(datetime(2030, 1, 1, tzinfo=UTC)) is None
+def test_regimes_change_the_volatility_of_the_whole_market_together() -> None:
+    terms = SyntheticTerms(7, drift=0.0, regimes=True)
+    moves = [np.abs(np.diff(np.log(closes(synthetic_stock(name, DATES, terms))))) for name in ("XYZ", "ABC")]
+    months = [of_stock[: 2980 // 20 * 20].reshape(-1, 20).mean(axis=1) for of_stock in moves]
+    assert np.corrcoef(*months)[0, 1] > 0.7
+    assert np.quantile(months[0], 0.95) > 3 * np.quantile(months[0], 0.2)
+    still = np.abs(np.diff(np.log(closes(synthetic_stock("XYZ", DATES, PLAIN)))))[:2980].reshape(-1, 20).mean(axis=1)
+    assert np.quantile(still, 0.95) < 2 * np.quantile(still, 0.2)
+
+
+def test_gaps_come_as_often_as_asked_for() -> None:
+    terms = SyntheticTerms(7, drift=0.0, volatility=0.05, gaps=12)
+    bars = synthetic_stock("XYZ", DATES, terms).bars
+    gaps = [abs(now.open / before.close - 1) for before, now in pairwise(bars) if before.close > 500]
+    wide_gaps = sum(gap > 0.0045 for gap in gaps)  # 3 % of a volatility of 30 % are 0.5 % of one of 5 %
+    assert 0.5 * 12 / 252 < wide_gaps / len(gaps) < 2 * 12 / 252
+
+
+def test_halts_stop_the_tape() -> None:
+    series = synthetic_stock("XYZ", DATES[:252], SyntheticTerms(7, halts=50))
+    assert 30 <= len(series.halts) <= 70
+    settings = Settings(
+        market="synthetic", start=date(2012, 3, 1), end=date(2012, 6, 29), warmup_days=9, halts_per_year=50
+    )
+    made = load_market(settings, ["XYZ"])
+    (listed,) = made.catalogue.listed
+    tapes = [made.tape(listed.contract_id, session.day) for session in made.sessions]
+    halted = [tape for tape in tapes if tape is not None and tape.halts]
+    assert len(halted) > 5
+    for tape in halted:
+        (begins, beyond), *_ = tape.halts
+        assert beyond - begins == 5
+        assert tape.halted(begins)
+        assert not tape.halted(beyond)
+        quote = made.quote_at(tape, begins)
+        assert quote.halted
+        assert quote.last_size == 0
+    option = made.catalogue.find(ContractQuery(symbol="XYZ", security_type="OPT"), halted[0].start)[0]
+    its_tape = made.tape(option.contract_id, halted[0].day)
+    assert its_tape is not None
+    assert its_tape.halts == halted[0].halts
+
+
+def test_actions_show_in_the_prices() -> None:
+    actions = [
+        CorporateAction(DATES[10], ActionKind.SPLIT, Decimal(2)),
+        CorporateAction(DATES[20], ActionKind.DIVIDEND, Decimal(5)),
+    ]
+    quiet = SyntheticTerms(7, drift=0.0, volatility=0.001)
+    prices = closes(synthetic_stock("XYZ", DATES[:30], quiet, actions)) / 100
+    assert prices[10] == pytest.approx(prices[9] / 2, rel=0.001)
+    assert prices[20] == pytest.approx(prices[19] - 5, rel=0.001)
+    splits = [
+        action
+        for name in "ABCDEFGH"
+        for action in synthetic_actions(name, DATES, PLAIN)
+        if action.kind is ActionKind.SPLIT
+    ]
+    dividends = [action.day for action in synthetic_actions("A", DATES, PLAIN) if action.kind is ActionKind.DIVIDEND]
+    assert 5 < len(splits) < 60
+    assert len(dividends) in (0, 47, 48)
+
+
+def test_pair_is_as_calm_as_pairs_are() -> None:
+    prices = closes(synthetic_pair("EUR.USD", DATES, PLAIN)) * 0.00005
+    assert prices[0] == pytest.approx(1.43, abs=0.05)
+    assert 0.07 < float(np.diff(np.log(prices)).std()) * 252**0.5 < 0.11

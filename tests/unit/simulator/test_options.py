@@ -1,0 +1,330 @@
+"""Option prices: the model, the volatility surface, and whole chains of the market, which must offer no arbitrage."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from itertools import pairwise
+from math import erf, exp, log, sqrt
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from services.simulator.adapters.prices import load_market
+from services.simulator.config import Settings
+from services.simulator.core import options
+from services.simulator.core.catalogue import ContractQuery
+from services.simulator.core.increments import MARKET_RULES, on_grid
+from services.simulator.core.instruments import Instrument
+from services.simulator.core.market import Market
+from services.simulator.core.surface import Surface, realised_volatility, surface_of
+from services.simulator.core.tape import Tape
+
+RATES = st.sampled_from([0.0, 0.0001, 0.01, 0.05, 0.15])
+YEARS = st.floats(0.002, 3)
+VOLATILITIES = st.floats(0.08, 2)
+MONEYNESS = st.floats(-0.7, 0.7)
+RIGHTS = st.sampled_from("CP")
+SURFACES = st.builds(lambda long, ratio: Surface(long * ratio, long), st.floats(0.08, 1), st.floats(0.5, 2))
+
+
+def value(right: str, spot: float, strike: float, years: float, volatility: float, rate: float) -> float:
+    arrays = (np.asarray([number]) for number in (spot, strike, years, volatility))
+    return float(options.price(right, *arrays, rate)[0])
+
+
+def binomial(right: str, spot: float, strike: float, years: float, volatility: float, rate: float) -> float:
+    """American value on a tree of Cox, Ross and Rubinstein: slow and independent of what is tested."""
+    steps = 1000
+    up = exp(volatility * sqrt(years / steps))
+    discount = exp(-rate * years / steps)
+    chance = (1 / discount - 1 / up) / (up - 1 / up)
+    sign = 1.0 if right == "C" else -1.0
+    prices = spot * up ** np.arange(-steps, steps + 1, 2.0)
+    values = np.maximum(sign * (prices - strike), 0.0)
+    for step in range(steps - 1, -1, -1):
+        prices = spot * up ** np.arange(-step, step + 1, 2.0)
+        values = discount * (chance * values[1:] + (1 - chance) * values[:-1])
+        values = np.maximum(values, sign * (prices - strike))
+    return float(values[0])
+
+
+@pytest.mark.parametrize("right", ["C", "P"])
+@pytest.mark.parametrize("strike", [70.0, 90.0, 100.0, 115.0, 150.0])
+@pytest.mark.parametrize(("years", "volatility", "rate"), [(0.1, 0.3, 0.0), (0.5, 0.25, 0.05), (2.0, 0.4, 0.02)])
+def test_price_agrees_with_a_tree(right: str, strike: float, years: float, volatility: float, rate: float) -> None:
+    expected = binomial(right, 100.0, strike, years, volatility, rate)
+    assert value(right, 100.0, strike, years, volatility, rate) == pytest.approx(expected, rel=0.006, abs=0.05)
+
+
+def test_call_is_the_formula_of_black_and_scholes() -> None:
+    first = (log(100 / 95) + (0.03 + 0.35**2 / 2) * 0.75) / (0.35 * sqrt(0.75))
+    second = first - 0.35 * sqrt(0.75)
+    expected = 100 * (1 + erf(first / sqrt(2))) / 2 - 95 * exp(-0.03 * 0.75) * (1 + erf(second / sqrt(2))) / 2
+    assert value("C", 100, 95, 0.75, 0.35, 0.03) == pytest.approx(expected, abs=1e-12)
+
+
+@given(RIGHTS, MONEYNESS, YEARS, VOLATILITIES, RATES)
+def test_greeks_agree_with_finite_differences(
+    right: str, moneyness: float, years: float, volatility: float, rate: float
+) -> None:
+    spot, strike = 100.0, 100.0 * exp(moneyness)
+    found = options.greeks(right, spot, strike, years, volatility, rate)
+    step = 0.01 * volatility * sqrt(years) * spot
+    low, middle, high = (value(right, spot + move, strike, years, volatility, rate) for move in (-step, 0.0, step))
+    # a step across the critical price of a put, where gamma jumps, is off by half the jump at most
+    critical = right == "P" and low - (strike - spot + step) < 0.02
+    slack = 0.02 if critical else 1e-3
+    assert found.price == pytest.approx(middle, abs=1e-9)
+    assert found.delta == pytest.approx((high - low) / (2 * step), abs=slack)
+    if not critical:
+        assert found.gamma == pytest.approx((high - 2 * middle + low) / step**2, rel=0.01, abs=1e-6)
+    bump = 1e-4
+    above, below = (value(right, spot, strike, years, volatility + move, rate) for move in (bump, -bump))
+    assert found.vega == pytest.approx((above - below) / (2 * bump) / 100, rel=0.02, abs=2e-5)
+    wait = years * 1e-4
+    sooner, later = (value(right, spot, strike, years + move, volatility, rate) for move in (-wait, wait))
+    assert found.theta == pytest.approx((sooner - later) / (2 * wait) / 365, rel=0.02, abs=2e-5)
+
+
+@given(RIGHTS, st.floats(-0.3, 0.3), st.floats(0.02, 2), st.floats(0.1, 1.5), RATES)
+def test_implied_volatility_gives_the_price_back(
+    right: str, moneyness: float, years: float, volatility: float, rate: float
+) -> None:
+    strike = 100 * exp(moneyness)
+    wanted = value(right, 100, strike, years, volatility, rate)
+    found = options.implied_volatility(right, 100, strike, years, wanted, rate)
+    assert found is not None
+    assert value(right, 100, strike, years, found, rate) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_price_outside_of_what_any_volatility_gives_has_none() -> None:
+    assert options.implied_volatility("C", 100, 90, 0.5, 9.0, 0.01) is None, "below intrinsic value"
+    assert options.implied_volatility("P", 100, 90, 0.5, 95.0, 0.01) is None, "above the strike"
+
+
+@given(SURFACES, RIGHTS, YEARS, RATES, st.floats(5, 2000))
+def test_model_prices_are_monotone_and_convex_in_strike(
+    surface: Surface, right: str, years: float, rate: float, spot: float
+) -> None:
+    strikes = spot * np.linspace(0.4, 1.9, 151)
+    left, at = np.full(len(strikes), years), np.full(len(strikes), spot)
+    volatility = surface.volatility(np.log(strikes / at) - rate * years, left)
+    prices = options.price(right, at, strikes, left, volatility, rate)
+    slopes = np.diff(prices) / np.diff(strikes)
+    assert (prices >= np.maximum((1 if right == "C" else -1) * (at - strikes), 0)).all()
+    if right == "C":
+        assert (slopes <= 1e-9).all()
+        assert (slopes >= -1 - 1e-9).all()
+    else:
+        assert (slopes >= -1e-9).all()
+        assert (slopes <= 1 + 1e-6).all()
+    assert (np.diff(slopes) >= -1e-4).all(), "convex: a butterfly costs nothing or something"
+
+
+@given(SURFACES, RIGHTS, st.floats(0.003, 2), st.floats(1.01, 20), RATES, MONEYNESS)
+def test_model_prices_grow_with_time(
+    surface: Surface, right: str, years: float, longer: float, rate: float, moneyness: float
+) -> None:
+    left, spot = np.asarray([years, years * longer]), np.full(2, 100.0)
+    strike = np.full(2, 100 * exp(moneyness))
+    volatility = surface.volatility(np.log(strike / spot) - rate * left, left)
+    early, late = options.price(right, spot, strike, left, volatility, rate).tolist()
+    assert late >= early - 0.005, "less than half a cent: a calendar spread is worth something"
+
+
+@given(SURFACES, YEARS, RATES, MONEYNESS)
+def test_parity_holds_within_the_american_bounds(surface: Surface, years: float, rate: float, moneyness: float) -> None:
+    strike = 100 * exp(moneyness)
+    volatility = float(surface.volatility(np.asarray(moneyness - rate * years), np.asarray(years)))
+    call, put = (value(right, 100, strike, years, volatility, rate) for right in "CP")
+    assert 100 - strike - 1e-6 <= call - put <= 100 - strike * exp(-rate * years) + 1e-6
+
+
+def test_surface_follows_what_the_stock_has_done() -> None:
+    calm = [100 * 1.004 ** (number % 2) for number in range(260)]
+    wild = [100 * 1.04 ** (number % 2) for number in range(260)]
+    lately_wild = calm[:-21] + wild[-21:]
+    assert surface_of(calm).long < surface_of(wild).long
+    assert surface_of(lately_wild).short > surface_of(lately_wild).long
+    assert surface_of([]) == surface_of([100.0, 101.0]) == Surface(0.2625, 0.2625)
+    split = [100.0] * 30 + [50.0] * 30
+    assert realised_volatility(split) == pytest.approx(0.25 * sqrt(252 / 59))
+    level = Surface(0.3, 0.3).volatility(np.asarray([-0.3, 0.0, 0.1]), np.full(3, 0.25))
+    assert level[0] > level[1] > level[2], "puts below the money are dearer than calls above"
+    assert level[1] == pytest.approx(0.3)
+
+
+# -- whole chains -----------------------------------------------------------------------------------------------------
+
+DAY = date(2011, 5, 2)
+
+
+@cache
+def market(rate: float) -> Market:
+    settings = Settings(
+        market="synthetic",
+        start=DAY,
+        end=DAY + timedelta(days=120),
+        warmup_days=400,
+        interest_rate=rate,
+        volatility=0.4,
+    )
+    return load_market(settings, ["AAA", "BBB", "CCC", "SPY"])
+
+
+def open_day(rate: float, offset: int) -> datetime:
+    sessions = market(rate).sessions
+    session = sessions[offset % len(sessions)]
+    return session.open + timedelta(minutes=17 * offset % 391)
+
+
+def chain(made: Market, symbol: str, now: datetime) -> dict[date, dict[str, list[tuple[Instrument, Tape]]]]:
+    """Every listed option's tape, by expiry and right, in the order of strikes."""
+    found: dict[date, dict[str, list[tuple[Instrument, Tape]]]] = {}
+    listed = made.catalogue.find(ContractQuery(symbol=symbol, security_type="OPT"), now)
+    for option in (one for pair in range(0, len(listed), 6) for one in listed[pair : pair + 2]):
+        tape = made.tape(option.contract_id, now.date())
+        assert tape is not None
+        assert option.expiry is not None
+        found.setdefault(option.expiry, {}).setdefault(option.right, []).append((option, tape))
+    return found
+
+
+CHAINS = [
+    (symbol, 11 * number, rate) for number, symbol in enumerate(("AAA", "BBB", "CCC", "SPY")) for rate in (0.01, 0.08)
+]
+
+
+@pytest.mark.parametrize(("symbol", "offset", "rate"), CHAINS)
+def test_chain_offers_no_arbitrage(symbol: str, offset: int, rate: float) -> None:
+    """Against the quotes as they can be traded: sold at the bid, bought at the ask, at one tick."""
+    made, now = market(rate), open_day(rate, offset)
+    (underlying,) = made.catalogue.find(ContractQuery(symbol=symbol, security_type="STK"))
+    quote = made.quote(underlying.contract_id, now)
+    assert quote is not None
+    spot = float(quote.last)
+    found = chain(made, symbol, now)
+    assert len(found) >= 8
+    for expiry, rights in found.items():
+        for right, listed in rights.items():
+            bid, ask, strikes = quotes(listed, now)
+            assert ((bid >= 0) & (bid < ask)).all()
+            if right == "P":
+                bid, ask, strikes = bid[::-1], ask[::-1], -strikes[::-1]
+            assert (bid[1:] <= ask[:-1]).all(), f"{expiry} {right}: not monotone"
+            assert (bid[:-1] - ask[1:] <= np.diff(strikes) + 1e-9).all(), f"{expiry} {right}: a spread beyond its width"
+            weight = (strikes[2:] - strikes[1:-1]) / (strikes[2:] - strikes[:-2])
+            assert (weight * ask[:-2] + (1 - weight) * ask[2:] >= bid[1:-1] - 1e-9).all(), (
+                f"{expiry} {right}: not convex"
+            )
+        years = made.options.years(rights["C"][0][0], now)
+        (call_bid, call_ask, strikes), (put_bid, put_ask, _) = quotes(rights["C"], now), quotes(rights["P"], now)
+        assert (call_bid - put_ask <= spot - strikes * exp(-rate * years) + 1e-9).all(), f"{expiry}: parity"
+        assert (call_ask - put_bid >= spot - strikes - 1e-9).all(), f"{expiry}: parity"
+
+
+def quotes(listed: list[tuple[Instrument, Tape]], now: datetime) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bids, asks and strikes in USD."""
+    index = listed[0][1].index(now)
+    bid = np.asarray([tape.bid[index] for _, tape in listed]) / 100
+    ask = np.asarray([tape.ask[index] for _, tape in listed]) / 100
+    return bid, ask, np.asarray([float(option.strike) for option, _ in listed])
+
+
+@pytest.mark.parametrize(("symbol", "offset", "rate"), CHAINS)
+def test_longer_options_cost_no_less(symbol: str, offset: int, rate: float) -> None:
+    made, now = market(rate), open_day(rate, offset)
+    by_strike: dict[tuple[Decimal, str], list[Tape]] = {}
+    for rights in chain(made, symbol, now).values():
+        for option, tape in (*rights["C"], *rights["P"]):
+            by_strike.setdefault((option.strike, option.right), []).append(tape)
+    compared = 0
+    for tapes in by_strike.values():
+        index = tapes[0].index(now)
+        for shorter, longer in pairwise(tapes):
+            assert longer.ask[index] >= shorter.bid[index]
+            assert longer.ask[index] + longer.bid[index] >= shorter.ask[index] + shorter.bid[index] - 10, (
+                "in the middle"
+            )
+            compared += 1
+    assert compared > 50
+
+
+@pytest.mark.parametrize(("symbol", "offset", "rate"), CHAINS[:2])
+def test_quotes_are_on_the_grid_of_the_market_rule(symbol: str, offset: int, rate: float) -> None:
+    made, now = market(rate), open_day(rate, offset)
+    steps = set()
+    for rights in chain(made, symbol, now).values():
+        for option, tape in (*rights["C"], *rights["P"]):
+            for units in (tape.bid, tape.ask, tape.last):
+                assert all(on_grid(option.market_rule, tape.price(int(price))) for price in units[::40])
+                steps.add(made.increment(option.contract_id, tape.price(int(units[0]))))
+            assert (tape.last >= tape.bid).all()
+            assert (tape.last <= tape.ask).all()
+            assert (tape.last > 0).all()
+            assert ((tape.bid_size > 0) == (tape.bid > 0)).all()
+    assert steps == {step.increment for step in MARKET_RULES[110]}
+
+
+def test_spread_widens_with_premium_and_distance() -> None:
+    made, now = market(0.01), open_day(0.01, 0)
+    rights = chain(made, "AAA", now)[min(expiry for expiry in chain(made, "AAA", now) if expiry > DAY)]
+    bid, ask, strikes = quotes(rights["C"], now)
+    widths = ask - bid
+    assert widths[0] > widths[len(strikes) // 2] > widths[-1]
+
+
+def test_option_on_its_last_day_ends_at_intrinsic_value() -> None:
+    made = market(0.01)
+    expiry = date(2011, 6, 17)
+    session = made.session_of(expiry)
+    assert session is not None
+    query = ContractQuery(symbol="AAA", security_type="OPT", expiry="20110617")
+    (underlying,) = made.catalogue.find(ContractQuery(symbol="AAA", security_type="STK"))
+    last = made.quote(underlying.contract_id, session.close)
+    assert last is not None
+    for option in made.catalogue.find(query, session.open)[::5]:
+        greeks = made.greeks(option.contract_id, session.close)
+        intrinsic = max(Decimal(0), (last.last - option.strike) * (1 if option.right == "C" else -1))
+        assert greeks is not None
+        assert greeks.price == pytest.approx(float(intrinsic), abs=0.02)
+        assert made.next_tape(option.contract_id, session.close) is None
+        assert made.tape(option.contract_id, expiry + timedelta(days=3)) is None
+
+
+def test_greeks_are_those_of_the_quoted_moment() -> None:
+    made, now = market(0.01), open_day(0.01, 0)
+    (_, rights), *_ = chain(made, "AAA", now).items()
+    underlying = made.quote(rights["P"][0][0].underlying_id, now)
+    assert underlying is not None
+    option = [option for option, _ in rights["P"] if option.strike < underlying.last][-1]
+    model = made.greeks(option.contract_id, now)
+    assert model is not None
+    quote = made.quote(option.contract_id, now)
+    assert quote is not None
+    assert float(quote.bid) < model.price < float(quote.ask)
+    at_bid, at_ask = (made.greeks(option.contract_id, now, price) for price in (quote.bid, quote.ask))
+    assert at_bid is not None
+    assert at_ask is not None
+    assert at_bid.volatility < model.volatility < at_ask.volatility
+    assert at_ask.price == pytest.approx(float(quote.ask), abs=1e-4)
+
+
+def test_volume_and_open_interest_gather_at_the_money() -> None:
+    made, now = market(0.01), open_day(0.01, 0)
+    rights = list(chain(made, "AAA", now).values())[2]
+    volumes = [int(tape.volume[-1]) for _, tape in rights["C"]]
+    interest = [made.open_interest(option.contract_id, now.date()) for option, _ in rights["C"]]
+    middle = len(volumes) // 2
+    assert max(volumes[middle - 3 : middle + 4]) > 4 * max(volumes[0], volumes[-1])
+    assert sum(interest) > 2 * sum(volumes)
+
+
+@given(st.floats(0.01, 400), st.floats(0.005, 2))
+@example(100.0, 1e-9)
+def test_value_is_finite_whatever_is_asked(strike: float, years: float) -> None:
+    for right in "CP":
+        for volatility in (0.001, 5.0):
+            assert 0 <= value(right, 100, strike, years, volatility, 0.05) <= max(100, strike)
