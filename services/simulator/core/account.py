@@ -1,13 +1,23 @@
-"""Cash, positions, commissions and profit, exact to the cent.
+"""Cash and positions of one account, exact in Decimal.
 
-A position's cost includes commissions, as IBKR's average cost does. A sale of a part of a position releases its share
-of the cost, rounded to the cent; the rest stays with the position, so that at every moment, without rounding error,
-start cash + realized + unrealized = cash + market value.
+A position's cost is in USD, includes the multiplier and the commissions of opening it, and is negative (received) for
+a short one; divided by the quantity it is what IBKR shows as average cost, so an option's counts 100 shares. Closing
+a part releases its share of the cost, rounded to the cent; the rest stays, and closing all releases all. So without
+rounding error, at every moment, of every mixture of instruments,
+
+    start + realized + income + transferred + unrealized = cash + sum(position values)
+
+- A future is not paid for: buying and selling one moves no cash but the commission, and its profit moves cash when it
+  is closed. (At a real broker it does so every day.) What was not paid is `Position.carried`, and the position is
+  worth its market value less that.
+- A currency pair is a position in the pair: EUR.USD holds EUR and has been paid for in USD.
+- A position made by hand (`edit`) counts as transferred in at its cost.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal
+
+from services.simulator.core.instruments import Instrument, SecurityType
 
 CENT = Decimal("0.01")
 ZERO = Decimal(0)
@@ -17,144 +27,139 @@ def to_cents(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, ROUND_HALF_UP)
 
 
-@dataclass(frozen=True, slots=True)
-class CommissionSchedule:
-    """USD per share, with a minimum in USD per order and a maximum as a fraction of the trade value.
-
-    The defaults are IBKR Pro's fixed rates for US stocks (Interactive Brokers, published commissions); the result is
-    rounded to the cent, which IBKR does not do.
-    """
-
-    per_share: Decimal = Decimal("0.005")
-    minimum: Decimal = Decimal("1.00")
-    maximum_fraction: Decimal = Decimal("0.01")
-
-    def of_order(self, shares: Decimal, value: Decimal) -> Decimal:
-        """Return the commission in USD of an order's fills so far, so that the minimum applies once per order."""
-        wanted = max(self.per_share * shares, self.minimum)
-        return to_cents(min(wanted, self.maximum_fraction * value))
-
-
 @dataclass(slots=True)
 class Position:
-    """Shares held (negative: short) and what they cost in USD, commissions included (negative: received)."""
+    """What is held of one contract (negative: short) and what it cost in USD."""
 
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
     realized: Decimal = ZERO
-    """Profit of the shares closed so far, net of commissions."""
+    """Profit of what was closed so far, net of commissions."""
+    carried: Decimal = ZERO
+    """Of the cost, what was never paid: a future's value when it was opened."""
 
     @property
     def average_cost(self) -> Decimal:
+        """USD per share or contract, the multiplier included."""
         return self.cost / self.quantity if self.quantity else ZERO
 
-    def trade(self, shares: Decimal, price: Decimal, commission: Decimal) -> Decimal | None:
-        """Add a trade of signed `shares`; return the profit it realized, or None if it closed nothing."""
+    def trade(self, quantity: Decimal, value: Decimal, expenses: Decimal, *, carry: bool = False) -> Decimal | None:
+        """Add a trade of signed `quantity` at a total, equally signed `value`; `expenses` add to what it costs.
+
+        Return the profit it realized, or None if it closed nothing. With `carry` the value is not paid but carried.
+        """
         closing = ZERO
-        if self.quantity * shares < 0:
-            closing = min(abs(shares), abs(self.quantity)).copy_sign(shares)
-        closing_commission = to_cents(commission * closing / shares)
-        realized = self._close(closing, price, closing_commission) if closing else None
-        opening = shares - closing
-        self.quantity += opening
-        self.cost += opening * price + commission - closing_commission
+        if self.quantity * quantity < 0:
+            closing = min(abs(quantity), abs(self.quantity)).copy_sign(quantity)
+        whole = closing == quantity
+        closing_value = value if whole else value * closing / quantity
+        closing_expenses = expenses if whole else to_cents(expenses * closing / quantity)
+        realized = None
+        if closing:
+            realized = -(closing_value + closing_expenses) - self.release(closing)
+            self.realized += realized
+        self.quantity += quantity - closing
+        self.cost += value - closing_value + expenses - closing_expenses
+        if carry:
+            self.carried += value - closing_value
         return realized
 
-    def _close(self, closing: Decimal, price: Decimal, commission: Decimal) -> Decimal:
-        released = to_cents(self.cost * -closing / self.quantity)
-        self.quantity += closing
+    def release(self, closing: Decimal) -> Decimal:
+        """Take `closing` (signed against the quantity, at most all of it) away and return the cost it had."""
+        whole = closing == -self.quantity
+        # multiplied first: a share like a third is not exact
+        released = self.cost if whole else to_cents(self.cost * -closing / self.quantity)
+        self.carried -= self.carried if whole else to_cents(self.carried * -closing / self.quantity)
         self.cost -= released
-        realized = -(closing * price + commission) - released
-        self.realized += realized
-        return realized
+        self.quantity += closing
+        return released
 
 
 @dataclass(slots=True)
 class Account:
-    """One margin account in USD."""
+    """One margin account in USD. `positions` is by contract id; closed ones stay, for what they realized."""
 
+    account_id: str
     cash: Decimal
-    positions: dict[str, Position] = field(default_factory=dict[str, Position])
+    positions: dict[int, Position] = field(default_factory=dict[int, Position])
     commissions: Decimal = ZERO
     realized: Decimal = ZERO
+    income: Decimal = ZERO
+    """Dividends received less those paid, less borrow fees."""
+    transferred: Decimal = ZERO
+    """Cost of what edits by hand brought in."""
     previous_net_liquidation: Decimal = ZERO
     """NetLiquidation at the end of the previous session, from which the daily profit counts."""
+    daily_bases: dict[int, tuple[Decimal, Decimal]] = field(default_factory=dict[int, tuple[Decimal, Decimal]])
+    """Of each position then: unrealized and realized profit, from which its own daily profit counts."""
 
     def __post_init__(self) -> None:
         self.previous_net_liquidation = self.cash
 
-    def trade(self, symbol: str, shares: Decimal, price: Decimal, commission: Decimal) -> Decimal | None:
-        """Book a fill of signed `shares`; return the profit it realized, net of commissions, None if it closed none."""
-        realized = self.positions.setdefault(symbol, Position()).trade(shares, price, commission)
-        self.cash -= shares * price + commission
+    def trade(self, instrument: Instrument, quantity: Decimal, price: Decimal, commission: Decimal) -> Decimal | None:
+        """Book a fill of signed `quantity`; return the profit it realized, net of commissions, None if it closed none.
+
+        `price` is in USD per share, or per unit of a contract's multiplier.
+        """
+        realized = self._book(instrument, quantity, price, commission)
+        self.cash -= commission
         self.commissions += commission
+        return realized
+
+    def exercise(self, option: Instrument, stock: Instrument, contracts: Decimal) -> None:
+        """Turn a signed number of held option contracts (negative: short ones, assigned) into shares at the strike.
+
+        Nothing is realized on the option: its cost moves into the shares' cost, or into the profit of shares it closes.
+        """
+        premium = self.positions[option.contract_id].release(-contracts)
+        shares = contracts * option.multiplier * (1 if option.right == "C" else -1)
+        self._book(stock, shares, option.strike, premium)
+
+    def split(self, instrument: Instrument, new: int, old: int, price: Decimal) -> None:
+        """Give `new` shares for every `old` ones; a fraction of a share is closed at `price`, a new share's."""
+        position = self.positions[instrument.contract_id]
+        position.quantity = position.quantity * new / old
+        fraction = position.quantity % 1  # Decimal's remainder has the sign of the quantity
+        if fraction:
+            self.trade(instrument, -fraction, price, ZERO)
+
+    def receive(self, amount: Decimal) -> None:
+        """Book income: a dividend, or, negative, a dividend owed on a short position or a fee."""
+        self.cash += amount
+        self.income += amount
+
+    def edit(self, instrument: Instrument, quantity: Decimal, average_price: Decimal) -> None:
+        """Set a position by hand, opened at `average_price` without commissions. Cash and profits do not move."""
+        position = self.positions.setdefault(instrument.contract_id, Position())
+        before = position.cost - position.carried
+        position.quantity = quantity
+        position.cost = quantity * average_price * instrument.multiplier
+        position.carried = position.cost if instrument.security_type is SecurityType.FUTURE else ZERO
+        self.transferred += position.cost - position.carried - before
+
+    def quantity(self, contract_id: int) -> Decimal:
+        position = self.positions.get(contract_id)
+        return position.quantity if position else ZERO
+
+    def held(self) -> list[int]:
+        """Contract ids of the positions that are not zero, in the order they were first traded."""
+        return [contract_id for contract_id, position in self.positions.items() if position.quantity]
+
+    def copy(self) -> "Account":
+        """Return an independent account, on which a trade can be tried."""
+        positions = {contract_id: replace(position) for contract_id, position in self.positions.items()}
+        copied = replace(self, positions=positions, daily_bases=dict(self.daily_bases))
+        copied.previous_net_liquidation = self.previous_net_liquidation
+        return copied
+
+    def _book(self, instrument: Instrument, quantity: Decimal, price: Decimal, expenses: Decimal) -> Decimal | None:
+        """Change the position, and cash by the value; `expenses` move with the position's cost alone."""
+        position = self.positions.setdefault(instrument.contract_id, Position())
+        value = quantity * price * instrument.multiplier
+        carried = position.carried
+        carry = instrument.security_type is SecurityType.FUTURE
+        realized = position.trade(quantity, value, expenses, carry=carry)
+        self.cash += position.carried - carried - value
         if realized is not None:
             self.realized += realized
         return realized
-
-    def quantity(self, symbol: str) -> Decimal:
-        position = self.positions.get(symbol)
-        return position.quantity if position else ZERO
-
-
-REG_T_INITIAL = Decimal("0.5")
-"""Initial margin as a fraction of a stock position (Federal Reserve Regulation T, 12 CFR 220.12)."""
-REG_T_MAINTENANCE = Decimal("0.25")
-"""Maintenance margin as a fraction of a stock position (FINRA rule 4210)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Valuation:
-    """The account at one set of last prices, in USD."""
-
-    cash: Decimal
-    stock_value: Decimal
-    gross_position_value: Decimal
-    unrealized: Decimal
-    realized: Decimal
-    commissions: Decimal
-    daily: Decimal
-
-    @property
-    def net_liquidation(self) -> Decimal:
-        return self.cash + self.stock_value
-
-    @property
-    def initial_margin(self) -> Decimal:
-        return to_cents(self.gross_position_value * REG_T_INITIAL)
-
-    @property
-    def maintenance_margin(self) -> Decimal:
-        return to_cents(self.gross_position_value * REG_T_MAINTENANCE)
-
-    @property
-    def available_funds(self) -> Decimal:
-        return self.net_liquidation - self.initial_margin
-
-    @property
-    def excess_liquidity(self) -> Decimal:
-        return self.net_liquidation - self.maintenance_margin
-
-    @property
-    def buying_power(self) -> Decimal:
-        return max(ZERO, to_cents(self.available_funds / REG_T_INITIAL))
-
-
-def value(account: Account, last_prices: Mapping[str, Decimal]) -> Valuation:
-    """Return the account at `last_prices` (USD per share), which must hold every symbol with a position."""
-    stock_value = gross = unrealized = ZERO
-    for symbol, position in account.positions.items():
-        if position.quantity:
-            market_value = position.quantity * last_prices[symbol]
-            stock_value += market_value
-            gross += abs(market_value)
-            unrealized += market_value - position.cost
-    return Valuation(
-        cash=account.cash,
-        stock_value=stock_value,
-        gross_position_value=gross,
-        unrealized=unrealized,
-        realized=account.realized,
-        commissions=account.commissions,
-        daily=account.cash + stock_value - account.previous_net_liquidation,
-    )
