@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
-from math import isfinite
 from pathlib import Path
 
 import structlog
@@ -15,38 +13,53 @@ from services.simulator.adapters.prices import load_market
 from services.simulator.broker import Broker
 from services.simulator.config import Settings
 from services.simulator.control import control_routes
-from services.simulator.core.account import CommissionSchedule
+from services.simulator.core.commissions import Commissions
 from services.simulator.core.engine import Engine
+from services.simulator.faults import load
+from services.simulator.faults.injector import Faults
+from services.simulator.pacing import pace
 from services.simulator.server import Server
+from services.simulator.trace import Trace
 from shared.config import Common
 
-EVENING = timedelta(minutes=15)
-CLOSED_SECONDS = 2.0
 _log = structlog.get_logger()
 
 
 class Simulator:
-    """The service. Its state is rebuilt from the journal in `folder` when it is made."""
+    """The service. Its state is rebuilt from the journal in `folder` when it is made; without one it is forgotten."""
 
-    def __init__(self, settings: Settings, folder: Path, universe: Sequence[str] = ()) -> None:
+    def __init__(self, settings: Settings, folder: Path | None, universe: Sequence[str] = ()) -> None:
         """Raises ConfigError when the market cannot be loaded or the journal belongs to other settings."""
         self._settings = settings
+        self._script = load(settings.scenario) if settings.scenario else None
         market = load_market(settings, settings.symbols or universe)
-        commissions = CommissionSchedule(
-            settings.commission_per_share, settings.commission_minimum, settings.commission_maximum_fraction
+        commissions = Commissions(
+            settings.commission_per_share,
+            settings.commission_minimum,
+            settings.commission_maximum_fraction,
+            settings.commission_plan,
+            settings.regulatory_fees,
         )
-        self.engine = Engine(market, settings.cash, commissions)
-        identity = f"{market.fingerprint()} {settings.account} {settings.cash} {commissions}"
-        self._journal = Journal(folder / "journal.jsonl", identity)
+        accounts = (settings.account, *settings.accounts)
+        self.engine = Engine(market, accounts, settings.cash, commissions, settings.borrow_fee)
+        identity = f"{market.fingerprint()} {','.join(accounts)} {settings.cash} {commissions} {settings.borrow_fee}"
+        self._journal = Journal(None if folder is None else folder / "journal.jsonl", identity)
         commands = self._journal.replay(self.engine)
-        self.broker = Broker(self.engine, self._journal, settings.account)
+        self.broker = Broker(
+            self.engine,
+            self._journal,
+            master_client_id=settings.master_client_id,
+            preset_notice=settings.preset_tif_notice,
+        )
         self.broker.forget_held_orders()
+        self.faults = Faults(self.broker, settings.fault_seconds)
         self._server: Server | None = None
-        _log.info("market ready", symbols=market.symbols, now=self.engine.now.isoformat(), replayed=commands)
+        symbols = [listed.local_symbol for listed in market.catalogue.listed]
+        _log.info("market ready", symbols=symbols, now=self.engine.now.isoformat(), replayed=commands)
 
     @property
     def routes(self) -> Sequence[BaseRoute]:
-        return control_routes(self.broker)
+        return control_routes(self.broker, self.faults)
 
     @property
     def port(self) -> int:
@@ -68,11 +81,15 @@ class Simulator:
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[asyncio.Future[None]]:
         """Serve inside the block; the future yielded ends only if the simulator fails, and leaving then raises why."""
-        server = Server(self.broker, self._settings.host, self._settings.port, self._settings.slow_reader_bytes)
+        settings = self._settings
+        trace = None if settings.trace is None else Trace(settings.trace, lambda: self.engine.now)
+        server = Server(self.broker, settings, self.faults, trace)
         await server.start()
         self._server = server
+        if self._script is not None:
+            self.faults.add(self._script)
         pacing = asyncio.create_task(self._pace(server))
-        _log.info("listening", host=self._settings.host, port=server.port)
+        _log.info("listening", host=settings.host, port=server.port)
         try:
             yield server.failure
         finally:
@@ -80,43 +97,23 @@ class Simulator:
             pacing.cancel()
             await asyncio.gather(pacing, return_exceptions=True)
             await server.stop()
-            self._journal.close()
+            self.faults.close()
+            if trace is not None:
+                trace.close()
+            self.close()
             if not server.failure.cancel():
                 server.failure.result()
 
+    def close(self) -> None:
+        """Let go of the journal's file; for a simulator that was never served."""
+        self._journal.close()
+
     async def _pace(self, server: Server) -> None:
         try:
-            await pace(self.broker, server, self._settings.speed)
+            await pace(self.broker, server.drained, self._settings.speed)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends the service, with its traceback
             if not server.failure.done():
                 server.failure.set_exception(error)
-
-
-async def pace(broker: Broker, server: Server, speed: float) -> None:
-    """Let time pass tick by tick at `speed` virtual seconds per second; 0 = not at all.
-
-    Closed hours are skipped in two leaps, to an evening hour for work after the close and to the next open, each
-    with real seconds for it; with an infinite speed there are none.
-
-    The next tick waits until every client has been sent the last one, so time slows down for slow readers.
-    """
-    engine = broker.engine
-    loop = asyncio.get_running_loop()
-    due = loop.time()
-    while speed > 0 and not engine.finished:
-        session = engine.market.session_at(engine.now)
-        if session is None:
-            just_closed = engine.market.session_at(engine.now - timedelta(seconds=1)) is not None
-            next_open = engine.market.next_open(engine.now) or engine.market.last_close
-            following = engine.now + EVENING if just_closed else next_open
-            due += CLOSED_SECONDS if isfinite(speed) else 0
-        else:
-            following = engine.market.tick_time(session, engine.market.last_tick(session, engine.now) + 1)
-            due += (following - engine.now).total_seconds() / speed
-        await asyncio.sleep(max(0.0, due - loop.time()))
-        broker.advance(following)
-        await server.drained()
-        due = max(due, loop.time() - 1)  # after a stall, catch up one second at most
 
 
 def build(settings: Settings, common: Common) -> Simulator:

@@ -1,165 +1,104 @@
-"""Pushes quotes, real-time bars, positions and account values to the clients that subscribed to them."""
+"""Pushes market data to the clients that subscribed to it, after every step of time.
+
+Quotes and depth are conflated: a client gets the last state of each step, as far as it has changed (TWS sends samples
+as well, several a second). Tick-by-tick data and five-second bars are complete. Scans are repeated every 30 seconds of
+virtual time, which is when TWS refreshes them.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from itertools import chain
 
-from services.simulator import present
-from services.simulator.core.account import Valuation
+from services.simulator.core import real_time
 from services.simulator.core.engine import Engine
-from services.simulator.core.market import Quote, Session
-from services.simulator.present import AccountValue
-from services.simulator.session import ClientSession, ValueSubscription
+from services.simulator.core.history import updates
+from services.simulator.core.news import NewsDesk
+from services.simulator.core.scans import scan
+from services.simulator.core.tick_data import stretches
+from services.simulator.data_subscriptions import LiveHistory, QuoteLine, ScannerLine, SecondsStream, TickStream
+from services.simulator.present import bars as present_bars
+from services.simulator.present import news as present_news
+from services.simulator.present import scanner as present_scanner
+from services.simulator.present import ticks as present_ticks
+from services.simulator.publish_depth import send_depth
+from services.simulator.publish_quotes import QuoteSender
+from services.simulator.session import ClientSession
 from services.simulator.wire import answers
 
-LEDGER_TAG = "$LEDGER"
-_REAL_TIME_BAR = timedelta(seconds=5)
+SCAN_INTERVAL = timedelta(seconds=30)
 
 
-def send_quote(session: ClientSession, request_id: int, quote: Quote, sent: dict[int, object]) -> None:
-    """Send the ticks of a quote that differ from those in `sent`, which is brought up to date."""
-    for tick_type, price, size in present.price_ticks(quote):
-        if sent.get(tick_type) != (price, size):
-            sent[tick_type] = (price, size)
-            session.put(answers.tick_price(request_id, tick_type, price, size))
-    for tick_type, value in present.value_ticks(quote):
-        if sent.get(tick_type) != value:
-            sent[tick_type] = value
-            session.put(answers.tick_value(request_id, tick_type, value))
+class MarketPublisher:
+    """Reads one engine's market. Nothing is computed that nobody has subscribed to."""
 
-
-class AccountPublisher:
-    """Reads one engine's account and sends what a client has not got yet."""
-
-    def __init__(self, engine: Engine, account: str) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._account = account
+        self._quotes = QuoteSender(engine.market, engine.now)
+        self.news = NewsDesk(engine.market)
 
-    def send_positions(self, session: ClientSession, symbols: Iterable[str]) -> None:
-        for symbol in symbols:
-            position = self._engine.account.positions[symbol]
-            listing = self._engine.instruments.by_symbol[symbol]
-            session.send(
-                answers.POSITION,
-                {
-                    **present.contract(listing, listing.primary_exchange),
-                    "account": self._account,
-                    "position": position.quantity,
-                    "average_cost": present.average_cost(position),
-                },
-            )
+    def publish(self, sessions: Iterable[ClientSession], before: datetime) -> None:
+        """Send everything that happened later than `before`."""
+        sender = self._quotes.at(self._engine.now)
+        for session in sessions:
+            data = session.data
+            for request_id, line in data.quotes.items():
+                sender.send(session, request_id, line)
+                if line.providers:
+                    self._send_news(session, request_id, line, before)
+            for request_id, seconds in data.seconds.items():
+                self._send_seconds(session, request_id, seconds, before)
+            for request_id, stream in data.ticks.items():
+                self._send_ticks(session, request_id, stream, before)
+            for request_id, depth in data.depth.items():
+                send_depth(session, request_id, depth, self._engine.market, self._engine.now)
+            for request_id, live in data.history.items():
+                self._send_history(session, request_id, live, before)
+            for request_id, scanner in data.scanners.items():
+                self.send_scan(session, request_id, scanner)
+            if data.bulletins:
+                self.send_bulletins(session, before)
 
-    def send_account(self, session: ClientSession) -> None:
-        """Send every account subscription of the session the values that changed since it was last sent any."""
-        valuation = self._engine.valuation()
-        if session.account_updates is not None:
-            self.send_account_updates(session, session.account_updates, valuation)
-        for request_id, subscription in session.account_updates_multi.items():
-            self.send_account_updates_multi(session, request_id, subscription, valuation)
-        for request_id, subscription in session.account_summaries.items():
-            self.send_summary(session, request_id, subscription, valuation)
-        for request_id in session.profit:
-            self.send_profit(session, request_id, valuation)
+    # -- one subscription -------------------------------------------------------------------------------------------
 
-    def send_account_updates(
-        self, session: ClientSession, subscription: ValueSubscription, valuation: Valuation
-    ) -> None:
-        everything = chain(
-            [AccountValue("AccountCode", self._account, ""), AccountValue("AccountReady", "true", "")],
-            present.summary_values(valuation),
-            present.ledger_values(valuation),
-        )
-        for value in _changed(subscription, everything):
-            session.send(
-                answers.ACCOUNT_VALUE,
-                {"key": value.key, "value": value.value, "currency": value.currency, "account": self._account},
-            )
-        self._send_portfolio(session)
-        time = present.exchange_time(self._engine.now)[9:14]
-        session.send(answers.ACCOUNT_TIME, {"time": time})
+    def send_quote(self, session: ClientSession, request_id: int, line: QuoteLine) -> None:
+        """Send a line what it has not got yet."""
+        self._quotes.at(self._engine.now).send(session, request_id, line)
 
-    def _send_portfolio(self, session: ClientSession) -> None:
-        for symbol, position in self._engine.account.positions.items():
-            price = self._engine.last_price(symbol)
-            if price is not None:
-                listing = self._engine.instruments.by_symbol[symbol]
-                session.send(answers.PORTFOLIO, present.portfolio_item(listing, position, price, self._account))
+    def _send_seconds(self, session: ClientSession, request_id: int, stream: SecondsStream, before: datetime) -> None:
+        market, contract_id = self._engine.market, stream.instrument.contract_id
+        for bar in real_time.five_second_bars(
+            market, contract_id, stream.show, before, self._engine.now, regular=stream.regular
+        ):
+            session.send(answers.REAL_TIME_BAR, present_bars.real_time_bar(request_id, bar))
 
-    def send_account_updates_multi(
-        self, session: ClientSession, request_id: int, subscription: ValueSubscription, valuation: Valuation
-    ) -> None:
-        everything = chain(present.summary_values(valuation), present.ledger_values(valuation))
-        for value in _changed(subscription, everything):
-            session.send(
-                answers.ACCOUNT_UPDATE_MULTI,
-                {
-                    "request_id": request_id,
-                    "account": self._account,
-                    "key": value.key,
-                    "value": value.value,
-                    "currency": value.currency,
-                },
-            )
+    def _send_ticks(self, session: ClientSession, request_id: int, stream: TickStream, before: datetime) -> None:
+        kind, find = present_ticks.STREAMS[stream.kind]
+        for stretch in stretches(self._engine.market, stream.instrument.contract_id, before, self._engine.now):
+            for tick in find(stretch.tape, stretch.first, stretch.beyond):
+                session.send(answers.TICK_BY_TICK, present_ticks.tick_by_tick(request_id, kind, tick))
 
-    def send_summary(
-        self, session: ClientSession, request_id: int, subscription: ValueSubscription, valuation: Valuation
-    ) -> None:
-        """Send the tags asked for; a tag that begins with `$LEDGER` asks for the values by currency."""
-        tags = subscription.tags or frozenset()
-        wanted = [value for value in present.summary_values(valuation) if value.key in tags]
-        if any(tag.startswith(LEDGER_TAG) for tag in tags):
-            wanted += present.ledger_values(valuation)
-        for value in _changed(subscription, wanted):
-            session.send(
-                answers.ACCOUNT_SUMMARY,
-                {
-                    "request_id": request_id,
-                    "account": self._account,
-                    "tag": value.key,
-                    "value": value.value,
-                    "currency": value.currency,
-                },
-            )
+    def _send_history(self, session: ClientSession, request_id: int, live: LiveHistory, before: datetime) -> None:
+        engine = self._engine
+        for bar in updates(engine.market, live.query, before, engine.now, engine.today):
+            row = present_bars.historical_bar(bar, live.format_date, session.version)
+            session.send(answers.HISTORICAL_DATA_UPDATE, {**row, "request_id": request_id})
 
-    def send_profit(self, session: ClientSession, request_id: int, valuation: Valuation) -> None:
-        """Send the day's, the open and the realized profit, if one of them changed."""
-        amounts = (valuation.daily, valuation.unrealized, valuation.realized)
-        texts = tuple(present.money(amount) for amount in amounts)
-        if session.profit[request_id] != texts:
-            session.profit[request_id] = texts
-            daily, unrealized, realized = texts
-            session.send(
-                answers.PNL,
-                {"request_id": request_id, "daily": daily, "unrealized": unrealized, "realized": realized},
-            )
+    def send_scan(self, session: ClientSession, request_id: int, line: ScannerLine) -> None:
+        """Repeat a scan if it is time, and send its rows if they are others or never were sent."""
+        engine = self._engine
+        if line.next_at is not None and engine.now < line.next_at:
+            return
+        stocks = scan(engine.market, line.query, engine.now, engine.today)
+        found = tuple(stock.contract_id for stock in stocks)
+        if line.next_at is None or found != line.sent:
+            session.send(answers.SCANNER_DATA, present_scanner.scanner_data(request_id, stocks))
+        line.sent, line.next_at = found, engine.now + SCAN_INTERVAL
 
-    def send_real_time_bars(self, session: ClientSession, request_id: int, symbol: str, before: datetime) -> None:
-        """Send one five-second bar per tick after `before`. The bar starts at its tick, the closing one ends at it."""
-        market = self._engine.market
-        for trading in market.sessions_between(before, self._engine.now):
-            first = market.last_tick(trading, before) + 1
-            for index in range(first, market.last_tick(trading, self._engine.now) + 1):
-                quote = market.quote_at_tick(symbol, trading, index)
-                if quote is not None:
-                    self._send_bar(session, request_id, quote, trading)
+    def _send_news(self, session: ClientSession, request_id: int, line: QuoteLine, before: datetime) -> None:
+        for story in self.news.between(line.instrument.contract_id, before, self._engine.now):
+            if story.provider in line.providers:
+                session.send(answers.TICK_NEWS, present_news.tick_news(request_id, story))
 
-    def _send_bar(self, session: ClientSession, request_id: int, quote: Quote, trading: Session) -> None:
-        start = min(quote.time, trading.close - _REAL_TIME_BAR)
-        prices = dict.fromkeys(("open", "high", "low", "close", "average"), quote.last)
-        session.send(
-            answers.REAL_TIME_BAR,
-            {
-                "request_id": request_id,
-                "time": int(start.timestamp()),
-                **prices,
-                "volume": quote.last_size,
-                "count": 1,
-            },
-        )
-
-
-def _changed(subscription: ValueSubscription, values: Iterable[AccountValue]) -> list[AccountValue]:
-    fresh = [value for value in values if subscription.sent.get((value.key, value.currency)) != value.value]
-    for value in fresh:
-        subscription.sent[value.key, value.currency] = value.value
-    return fresh
+    def send_bulletins(self, session: ClientSession, before: datetime) -> None:
+        """Send the notices of the exchange later than `before`."""
+        for bulletin in self.news.bulletins(before, self._engine.now):
+            session.send(answers.NEWS_BULLETIN, present_news.bulletin(bulletin))

@@ -17,6 +17,7 @@ from services.gateway.config import Settings
 from services.gateway.core.order_ids import references
 from services.simulator.app import Simulator
 from services.simulator.config import Settings as SimulatorSettings
+from services.simulator.core.catalogue import stock
 from shared.bus import FIELD, Bus, ensure_groups
 from shared.clock import MessageClock
 from shared.config import Common, ConfigError
@@ -135,8 +136,9 @@ async def until(condition: Callable[[], Any]) -> None:
 
 def order(simulator: Simulator, order_id: str = "order-1", *, limit: str = "", **changes: Any) -> SubmitOrder:
     """A bracket on AAPL that fills at once, unless `limit` keeps it working."""
-    last = simulator.engine.last_price("AAPL")
-    assert last is not None
+    quote = simulator.engine.market.quote(stock("AAPL").contract_id, simulator.engine.now)
+    assert quote is not None
+    last = quote.last
     values: dict[str, Any] = {
         "order_id": order_id,
         "symbol": "AAPL",
@@ -185,7 +187,7 @@ async def test_quotes_come_in_batches_with_broker_time(desk: Desk) -> None:
         assert await gateway.session.beat() == OPEN
         quotes = await desk.quotes()  # all that preceded the answer is published
         for symbol in SYMBOLS:
-            expected = desk.simulator.engine.market.quote(symbol, OPEN)
+            expected = desk.simulator.engine.market.quote(stock(symbol).contract_id, OPEN)
             assert expected is not None
             assert quotes[symbol].time == OPEN
             assert (quotes[symbol].bid, quotes[symbol].ask) == (expected.bid, expected.ask)
@@ -384,7 +386,7 @@ async def test_history_equals_the_simulators_closed_bars(desk: Desk) -> None:
         days = [session for session in market.all_sessions if session.close <= OPEN][-260:]
         bars = answers[daily.id].bars
         assert [(bar.start, bar.end) for bar in bars] == [(day.open, day.close) for day in days]
-        expected = market.bar("IBM", days[-1].day)
+        expected = market.daily_bar(stock("IBM").contract_id, days[-1].day)
         assert expected is not None
         assert (bars[-1].open * 100, bars[-1].close * 100, bars[-1].volume) == (
             expected.open,

@@ -1,7 +1,20 @@
 """From the fields of a message to its handler."""
 
 from services.simulator.broker import Broker
-from services.simulator.handlers import Handler, accounts, market_data, orders
+from services.simulator.handlers import (
+    Handler,
+    accounts,
+    contracts,
+    depth,
+    history,
+    market_data,
+    news,
+    options,
+    order_lists,
+    orders,
+    scanner,
+    ticks,
+)
 from services.simulator.session import ClientSession
 from services.simulator.wire import requests
 from services.simulator.wire.framing import ProtocolError
@@ -18,15 +31,23 @@ _LONGEST_MESSAGE_ID = 9
 
 HANDLERS: dict[int, Handler] = {
     **accounts.HANDLERS,
+    **contracts.HANDLERS,
+    **depth.HANDLERS,
+    **history.HANDLERS,
     **market_data.HANDLERS,
+    **news.HANDLERS,
+    **options.HANDLERS,
+    **order_lists.HANDLERS,
     **orders.HANDLERS,
+    **scanner.HANDLERS,
+    **ticks.HANDLERS,
     requests.SET_SERVER_LOG_LEVEL: _log_level,
 }
 
 
 def message_id(fields: list[str]) -> int:
     """Raises ProtocolError when the first field is not a message id."""
-    if not (fields[0].isdecimal() and len(fields[0]) <= _LONGEST_MESSAGE_ID):
+    if not (fields[0].isascii() and fields[0].isdecimal() and len(fields[0]) <= _LONGEST_MESSAGE_ID):
         raise ProtocolError(f"message id {fields[0][:40]!r} is not a number")
     return int(fields[0])
 
@@ -44,5 +65,5 @@ def dispatch(broker: Broker, session: ClientSession, fields: list[str]) -> None:
     try:
         request = Request.parse(identity, fields, session.version)
         handler(broker, session, request)
-    except ValueError as error:
-        raise ProtocolError(f"message {identity}: {error}") from error
+    except (ValueError, ArithmeticError) as error:
+        raise ProtocolError(f"message {identity}: {error or type(error).__name__}") from error

@@ -1,0 +1,1 @@
+"""What the engine knows, as values of TWS API messages: pure functions, one module per subject."""
