@@ -23,8 +23,10 @@ check: install
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+# What needs nothing but processors runs side by side; what starts servers and kills processes, one by one.
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile tests/unit tests/contract tests/component tests/conformance tests/deploy
+	$(BIN)/pytest tests/integration tests/e2e tests/chaos
 
 fmt: install
 	$(BIN)/ruff check --fix .
@@ -39,4 +41,4 @@ lock: install
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-annotate --output-file requirements.lock
 
 clean:
-	rm -rf .venv .data
+	rm -rf .venv .clients .data
