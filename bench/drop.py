@@ -1,4 +1,4 @@
-"""The baseline of the quotes: ib_async alone, which reads every quote and passes none on."""
+"""ib_async alone: it subscribes to the symbols named, reads every quote and passes none on."""
 
 import asyncio
 import os
@@ -15,7 +15,9 @@ async def main(port: int) -> None:
         client.reqMktData(contract)
     await client.reqCurrentTimeAsync()
     print("subscribed", flush=True)
-    await asyncio.Event().wait()
+    while await asyncio.to_thread(sys.stdin.readline):  # somebody asks: have you read everything?
+        await client.reqCurrentTimeAsync()
+        print("read", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import orjson
 from bench.world import Servers, broker, program, servers, service_environment, until_ready
 from services.simulator.app import Simulator
 from services.simulator.config import Settings
+from services.simulator.core.catalogue import stock
 
 SYMBOLS = tuple(f"S{number:03}" for number in range(100))  # IBKR's usual number of market-data lines
 TICKS = 2000
@@ -68,7 +69,7 @@ async def _through_the_gateway(where: Servers, simulator: Simulator, baseline: f
         reader.send_signal(2)
         seen = orjson.loads(await _line(reader.stdout))
     market, now = simulator.engine.market, simulator.engine.now
-    expected = {symbol: market.quote(symbol, now) for symbol in SYMBOLS}
+    expected = {symbol: market.quote(stock(symbol).contract_id, now) for symbol in SYMBOLS}
     complete = all(
         quote is not None and [Decimal(price) for price in seen["newest"].get(symbol, ())] == [quote.bid, quote.ask]
         for symbol, quote in expected.items()

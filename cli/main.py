@@ -23,6 +23,7 @@ from cli.pacer import Pacer
 from cli.pacing import pace_market
 from cli.screen import show_started, show_status
 from cli.servers import ServerError
+from cli.sim import sim
 from cli.text import DEFAULT_DATA_FOLDER, make_console
 from shared.bus import connect
 from shared.config import CONFIG_FOLDER, Common, ConfigError, load
@@ -65,6 +66,7 @@ BRISK = {
     "MILLRACE_GATEWAY__HEARTBEAT_SECONDS": "0.02",
     "MILLRACE_GATEWAY__REQUESTS_PER_SECOND": "0",
     "MILLRACE_GATEWAY__RECONNECT_BACKOFF_SECONDS": "1",
+    "MILLRACE_SIMULATOR__MESSAGES_PER_SECOND": "0",
 }
 
 app = typer.Typer(cls=FriendlyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -262,6 +264,9 @@ def pace(
     addresses = deployment.services
     pacer = Pacer(deployment.redis_url, gateway or addresses["gateway"], simulator or addresses["simulator"])
     asyncio.run(pace_market(pacer, _say))
+
+
+app.command()(sim)
 
 
 def _say(text: str) -> None:

@@ -10,6 +10,7 @@ from services.strategy.catalogue import make_instances
 from services.strategy.config import Settings
 from services.strategy.core.strategy import Bars, check_causality
 from shared.streams import as_markdown
+from tests.conformance.counts import counts
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -30,6 +31,11 @@ def test_every_service_is_on_the_map() -> None:
     services = {folder.parent.name for folder in (ROOT / "services").glob("*/__main__.py")}
     listed = set(re.findall(r"^\| `(\w+)` \|", block("services"), re.MULTILINE))
     assert listed == services
+
+
+def test_the_conformance_table_counts_the_cases() -> None:
+    table = dict(re.findall(r"^\| (ib\w+) .* \| (\d+) \|$", block("conformance"), re.MULTILINE))
+    assert table == {client: str(number) for client, number in counts().items()}
 
 
 def test_every_local_link_leads_somewhere() -> None:

@@ -1,0 +1,35 @@
+"""The examples in the documentation, each run as it stands there with the library it is for."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.component.simulator.test_sim_command import simulator
+from tests.conformance.environments import ROOT, interpreter
+
+PAGE = (ROOT / "docs" / "test-your-own-ibkr-program.md").read_text()
+EXAMPLES = {
+    library: code
+    for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    for library in re.findall(r"from (ib\w+)", code)[:1]
+}
+OUTPUTS = re.findall(r"It prints (.*?)[:(]", PAGE)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("client", "output"), list(zip(EXAMPLES, OUTPUTS, strict=True)))
+def test_an_example_prints_what_the_page_says(tmp_path: Path, client: str, output: str) -> None:
+    python = interpreter(client)
+    with simulator(tmp_path, "--speed", "600") as (_, port, _control):
+        example = EXAMPLES[client].replace("4002", str(port))
+        result = subprocess.run([python, "-c", example], capture_output=True, text=True, timeout=60, check=True)  # noqa: S603
+    assert result.stdout.splitlines() == re.findall(r"`(.*?)`", output)
+
+
+def test_its_fault_script_is_one(tmp_path: Path) -> None:
+    (script,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "script.toml").write_text(script)
+    with simulator(tmp_path, "--speed", "0", "--scenario", str(tmp_path / "script.toml")):
+        pass
