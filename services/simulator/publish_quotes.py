@@ -130,11 +130,11 @@ class QuoteSender:
         self, session: ClientSession, request_id: int, line: QuoteLine, tape: Tape, index: int, quote: Quote
     ) -> None:
         """Send the computations for bid, ask, last and the model's own price."""
-        options, option = self._market.options, line.instrument
-        for tick_type, price in ((10, quote.bid), (11, quote.ask), (12, quote.last), (13, None)):
-            if price is not None and price <= 0:
-                continue
-            found = options.greeks(option, tape, index, None if price is None else float(price))
+        prices = [(kind, price) for kind, price in ((10, quote.bid), (11, quote.ask), (12, quote.last)) if price > 0]
+        model, *implied = self._market.options.greeks(
+            line.instrument, tape, index, tuple(float(price) for _, price in prices)
+        )
+        for (tick_type, price), found in zip((*prices, (13, None)), (*implied, model), strict=True):
             shown = present.DELAYED[tick_type] if line.delayed else tick_type
             values = present.greeks(request_id, shown, found, price)
             if line.sent.get(tick_type) != values:

@@ -253,7 +253,7 @@ class Market(MainExchange):
         found = self.latest(contract_id, now)
         if found is None:
             return None
-        return self.options.greeks(self.instrument(contract_id), *found, None if price is None else float(price))
+        return self.options.greeks(self.instrument(contract_id), *found, () if price is None else (float(price),))[-1]
 
     def open_interest(self, contract_id: int, day: date) -> int:
         return self.options.open_interest(self.instrument(contract_id), day)

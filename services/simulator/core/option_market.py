@@ -51,6 +51,7 @@ class OptionMarket:
         self._closes_before = closes_before
         self._close_of = close_of
         self.surface = lru_cache(maxsize=4096)(self._surface)
+        self.greeks = lru_cache(maxsize=1024)(self._greeks)
 
     def _surface(self, underlying_id: int, day: date) -> Surface:
         """Return the volatility surface of an underlying on a day, known before its open."""
@@ -91,25 +92,38 @@ class OptionMarket:
             halts=tuple((begins - first, beyond - first) for begins, beyond in underlying.halts),
         )
 
-    def greeks(self, option: Instrument, tape: Tape, index: int, price: float | None = None) -> Greeks | None:
-        """Return an option's model at a tick of its tape, or what `price` implies: None if nothing does."""
+    def _greeks(
+        self, option: Instrument, tape: Tape, index: int, prices: tuple[float, ...]
+    ) -> tuple[Greeks | None, ...]:
+        """Return an option's model at a tick of its tape, then what each of `prices` implies: None if nothing does."""
         underlying = self._tape_of(option.underlying_id, tape.day)
         assert underlying is not None  # noqa: S101 - the option's tape was made from it
         spot = int(underlying.last[underlying.regular[0] + index]) * float(underlying.unit)
         years = self.years(option, tape.time(index))
-        if price is not None:
-            return self.at_price(option, spot, years, price)
-        volatility = float(self._volatility(option, tape.day, np.asarray(spot), np.asarray(years)))
-        return self.at_volatility(option, spot, years, volatility)
+        model = float(self._volatility(option, tape.day, np.asarray(spot), np.asarray(years)))
+        return tuple(self._at(option, spot, years, [model, *self._implied(option, spot, years, prices)]))
 
-    def at_volatility(self, option: Instrument, spot: float, years: float, volatility: float) -> Greeks:
+    def at_volatility(self, option: Instrument, spot: float, years: float, volatility: float) -> Greeks | None:
         """Return the model of an option on an underlying at `spot` USD."""
-        return options.greeks(option.right, spot, float(option.strike), years, volatility, self.rate)
+        return self._at(option, spot, years, [volatility])[0]
 
     def at_price(self, option: Instrument, spot: float, years: float, price: float) -> Greeks | None:
         """Return the model at the volatility that `price` implies, None if no volatility does."""
-        volatility = options.implied_volatility(option.right, spot, float(option.strike), years, price, self.rate)
-        return None if volatility is None else self.at_volatility(option, spot, years, volatility)
+        return self._at(option, spot, years, self._implied(option, spot, years, [price]))[0]
+
+    def _implied(
+        self, option: Instrument, spot: float, years: float, prices: Sequence[float]
+    ) -> Sequence[float | None]:
+        return options.implied_volatilities(option.right, spot, float(option.strike), years, prices, self.rate)
+
+    def _at(
+        self, option: Instrument, spot: float, years: float, volatilities: Sequence[float | None]
+    ) -> list[Greeks | None]:
+        """Return the model at each of some volatilities, which has most of its work in common."""
+        known = list(dict.fromkeys(one for one in volatilities if one is not None))
+        found = options.greeks(option.right, spot, float(option.strike), years, known, self.rate)
+        by_volatility = dict(zip(known, found, strict=True))
+        return [None if one is None else by_volatility[one] for one in volatilities]
 
     def years(self, option: Instrument, now: datetime) -> float:
         """Return the time to expiry; never quite nothing."""

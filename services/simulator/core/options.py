@@ -6,12 +6,15 @@ Barone-Adesi and Whaley, "Efficient Analytic Approximation of American Option Va
 which meets intrinsic value smoothly at the critical price. Without interest both are European. Dividends are not
 priced.
 
-All functions take and return arrays of one shape, or scalars as arrays of none; years must be positive.
+Prices take and return arrays of one shape, or that broadcast to one, or scalars as arrays of none; years must be
+positive. What the last axis of an array holds is solved together; one row of an array has no influence on another.
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import erfc, exp, pi, sqrt
+from math import erfc, pi, sqrt
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +57,19 @@ class Greeks:
 
 def price(right: str, spot: Floats, strike: Floats, years: Floats, volatility: Floats, rate: float) -> Floats:
     """Return the value of options on an underlying at `spot` (USD). `right` is C or P; `rate` is 0 or more."""
+    early = _early_exercise(spot / strike, years, volatility, rate) if right == "P" and rate > 0 else None
+    return _price(right, spot, strike, years, volatility, rate, early)
+
+
+def _price(
+    right: str,
+    spot: Floats,
+    strike: Floats,
+    years: Floats,
+    volatility: Floats,
+    rate: float,
+    early: "_EarlyExercise | None",
+) -> Floats:
     deviation = volatility * np.sqrt(years)
     first = _first(spot / strike, years, deviation, rate)
     discounted = strike * np.exp(-rate * years)
@@ -61,8 +77,8 @@ def price(right: str, spot: Floats, strike: Floats, years: Floats, volatility: F
     if right == "C":
         return np.maximum(call, np.maximum(spot - strike, 0.0))
     put = np.maximum(call + discounted - spot, 0.0)
-    if rate > 0:
-        put += _early_exercise(spot / strike, years, volatility, rate).premium * strike
+    if early is not None:
+        put += early.premium * strike
     return np.maximum(put, np.maximum(strike - spot, 0.0))
 
 
@@ -101,79 +117,119 @@ def _critical(years: Floats, volatility: Floats, rate: float, exponent: Floats) 
     ratio, deviation, discount = 2.0 * rate / volatility**2, volatility * np.sqrt(years), np.exp(-rate * years)
     endless = ratio / (1.0 + ratio)
     critical = endless + (1.0 - endless) * np.exp(np.minimum((rate * years - 2.0 * deviation) * ratio, 0.0))
-    critical = np.clip(critical, endless, 1.0 - 1e-12)
-    if critical.size > 2 * _NODE_TICKS:
+    critical = np.minimum(np.maximum(critical, endless), 1.0 - 1e-12)
+    if critical.ndim == 1 and critical.size > 2 * _NODE_TICKS:
         nodes = np.append(np.arange(0, critical.size - 1, _NODE_TICKS), critical.size - 1)
         solved = _critical(years[nodes], volatility[nodes], rate, exponent[nodes])
         critical = np.interp(np.arange(critical.size), nodes, solved)
+    carry, half, slope, steepness = rate * years, deviation * 0.5, 1.0 - 1.0 / exponent, deviation * exponent
+    settled = np.asarray(False)
     for _ in range(_NEWTON_STEPS):
-        first = _first(critical, years, deviation, rate)
+        first = (np.log(critical) + carry) / deviation + half
         above = normal(first)
         european = discount * normal(deviation - first) - critical * (1.0 - above)
         excess = european - critical * above / exponent - (1.0 - critical)
-        growth = above * (1.0 - 1.0 / exponent) - density(first) / (deviation * exponent)
-        moved = np.clip(critical - excess / growth, endless, 1.0)
-        settled = bool(np.all(np.abs(moved - critical) < _SETTLED))
-        critical = moved
-        if settled:
+        growth = above * slope - density(first) / steepness
+        moved = np.minimum(np.maximum(critical - excess / growth, endless), 1.0)
+        settling = np.asarray(np.abs(moved - critical) < _SETTLED).all(axis=-1, keepdims=True)
+        critical = np.where(settled, critical, moved)
+        settled = settled | settling
+        if settled.all():
             break
     return critical
 
 
-def greeks(right: str, spot: float, strike: float, years: float, volatility: float, rate: float) -> Greeks:
-    """Return value and sensitivities of one option.
+def greeks(
+    right: str, spot: float, strike: float, years: float, volatilities: Sequence[float], rate: float
+) -> list[Greeks]:
+    """Return value and sensitivities of one option at each of some volatilities.
 
     Delta and gamma are exact derivatives of `price`, and so are a call's vega and theta; a put's are central
     differences of it, because its critical price has no closed form.
     """
-    root = sqrt(years)
-    first = _first(np.asarray(spot / strike), np.asarray(years), np.asarray(volatility * root), rate)
-    value = _one(right, spot, strike, years, volatility, rate)
-    below, bell = float(normal(first)), float(density(first))
-    gamma = bell / (spot * volatility * root)
-    if right == "C":
-        second = float(normal(first - volatility * root))
-        decay = spot * bell * volatility / (2.0 * root) + rate * strike * exp(-rate * years) * second
-        return Greeks(volatility, value, below, gamma, spot * bell * root / 100, -decay / DAYS, spot)
-    delta = below - 1.0
-    if rate > 0:
-        early = _early_exercise(np.asarray(spot / strike), np.asarray(years), np.asarray(volatility), rate)
-        if spot <= early.critical * strike:
-            return Greeks(volatility, value, -1.0, 0.0, 0.0, 0.0, spot)
-        power, premium = float(early.exponent), float(early.premium) * strike
-        delta += power * premium / spot
-        gamma += power * (power - 1.0) * premium / spot**2
+    volatility = np.asarray(volatilities, np.float64)[:, np.newaxis]
+    columns = (_call_greeks if right == "C" else _put_greeks)(
+        np.asarray(spot), np.asarray(strike), np.asarray(years), volatility, rate
+    )
+    rows = zip(volatilities, *(column.ravel().tolist() for column in columns), strict=True)
+    return [Greeks(*row, underlying=spot) for row in rows]
+
+
+def _call_greeks(spot: Floats, strike: Floats, years: Floats, volatility: Floats, rate: float) -> Sequence[Floats]:
+    """Return value, delta, gamma, vega and theta."""
+    root = np.sqrt(years)
+    first = _first(spot / strike, years, volatility * root, rate)
+    value = _price("C", spot, strike, years, volatility, rate, None)
+    bell, second = density(first), normal(first - volatility * root)
+    decay = spot * bell * volatility / (2.0 * root) + rate * strike * np.exp(-rate * years) * second
+    return value, normal(first), bell / (spot * volatility * root), spot * bell * root / 100, -decay / DAYS
+
+
+def _put_greeks(spot: Floats, strike: Floats, years: Floats, volatility: Floats, rate: float) -> Sequence[Floats]:
+    """Return value, delta, gamma, vega and theta."""
+    root = np.sqrt(years)
+    first = _first(spot / strike, years, volatility * root, rate)
+    early = _early_exercise(spot / strike, years, volatility, rate) if rate > 0 else None
+    value = _price("P", spot, strike, years, volatility, rate, early)
+    delta, gamma = normal(first) - 1.0, density(first) / (spot * volatility * root)
     bump, wait = volatility * _RELATIVE_BUMP, years * _RELATIVE_BUMP
-    levels = volatility + np.asarray([bump, -bump, 0.0, 0.0])
-    times = years + np.asarray([0.0, 0.0, -wait, wait])
-    values = price(right, np.full(4, spot), np.full(4, strike), times, levels, rate)
-    vega, theta = float(values[0] - values[1]) / (2.0 * bump), float(values[2] - values[3]) / (2.0 * wait)
-    return Greeks(volatility, value, delta, gamma, vega / 100, theta / DAYS, spot)
+    levels = volatility + bump * np.asarray([1.0, -1.0, 0.0, 0.0])
+    times = years + wait * np.asarray([0.0, 0.0, -1.0, 1.0])
+    values = price("P", spot, strike, times, levels, rate)
+    vega = (values[:, :1] - values[:, 1:2]) / (2.0 * bump) / 100
+    theta = (values[:, 2:3] - values[:, 3:]) / (2.0 * wait) / DAYS
+    if early is None:
+        return value, delta, gamma, vega, theta
+    power, premium = early.exponent, early.premium * strike
+    delta = delta + power * premium / spot
+    gamma = gamma + power * (power - 1.0) * premium / spot**2
+    exercised = spot <= early.critical * strike
+    moot = ((delta, -1.0), (gamma, 0.0), (vega, 0.0), (theta, 0.0))
+    return value, *(np.where(exercised, fixed, column) for column, fixed in moot)
 
 
-def _one(right: str, spot: float, strike: float, years: float, volatility: float, rate: float) -> float:
-    return float(_at(right, spot, strike, years, np.asarray([volatility]), rate)[0])
+class _Bracket(NamedTuple):
+    """Two volatilities, and an option's value at each."""
+
+    low: float
+    high: float
+    below: float = 0.0
+    above: float = 0.0
+
+    def volatility(self, value: float) -> float:
+        """Return where a straight line between the two meets `value`."""
+        share = (value - self.below) / (self.above - self.below) if self.above > self.below else 0.5
+        return self.low + share * (self.high - self.low)
 
 
-def _at(right: str, spot: float, strike: float, years: float, volatilities: Floats, rate: float) -> Floats:
-    """Return an option's value at each of several volatilities."""
-    count = len(volatilities)
-    return price(right, np.full(count, spot), np.full(count, strike), np.full(count, years), volatilities, rate)
+def implied_volatilities(
+    right: str, spot: float, strike: float, years: float, values: Sequence[float], rate: float
+) -> list[float | None]:
+    """Return the volatilities at which an option is worth `values`, None where there is none from 0.1 % to 500 %.
 
-
-def implied_volatility(right: str, spot: float, strike: float, years: float, value: float, rate: float) -> float | None:
-    """Return the volatility at which an option is worth `value`, None if there is none between 0.1 % and 500 %.
-
-    A bracket is cut into pieces of which one is kept, until it is as good as a straight line.
+    A bracket is cut into pieces of which one is kept, until it is as good as a straight line. Values that lie close
+    together, such as bid and ask, have most cuts in common.
     """
-    low, high, below, above = _LOWEST_VOLATILITY, _HIGHEST_VOLATILITY, 0.0, 0.0
+    brackets = dict.fromkeys(values, _Bracket(_LOWEST_VOLATILITY, _HIGHEST_VOLATILITY))
     for _ in range(_CUTS):
-        levels = np.linspace(low, high, _PIECES + 1)
-        values = _at(right, spot, strike, years, levels, rate)
-        if not values[0] - _ROUNDING <= value <= values[-1] + _ROUNDING:
-            return None
-        piece = min(max(bisect_left(values.tolist(), value), 1), _PIECES)
-        low, high = float(levels[piece - 1]), float(levels[piece])
-        below, above = float(values[piece - 1]), float(values[piece])
-    share = (value - below) / (above - below) if above > below else 0.5
-    return low + share * (high - low)
+        distinct = list(dict.fromkeys(brackets.values()))
+        levels = _levels(distinct)
+        worth = price(right, np.asarray(spot), np.asarray(strike), np.asarray(years), levels, rate)
+        cuts = dict(zip(distinct, zip(levels.tolist(), worth.tolist(), strict=True), strict=True))
+        pieces = {value: _piece(*cuts[bracket], value) for value, bracket in brackets.items()}
+        brackets = {value: piece for value, piece in pieces.items() if piece is not None}
+    return [brackets[value].volatility(value) if value in brackets else None for value in values]
+
+
+def _levels(brackets: Sequence[_Bracket]) -> Floats:
+    """Return the ends of the pieces, a row for each bracket."""
+    ends = np.asarray([(one.low, one.high) for one in brackets], np.float64).reshape(-1, 2)
+    low, high = ends[:, :1], ends[:, 1:]
+    return np.concatenate((np.arange(_PIECES) * ((high - low) / _PIECES) + low, high), axis=1)
+
+
+def _piece(levels: Sequence[float], worth: Sequence[float], value: float) -> _Bracket | None:
+    if not worth[0] - _ROUNDING <= value <= worth[-1] + _ROUNDING:
+        return None
+    index = min(max(bisect_left(worth, value), 1), _PIECES)
+    return _Bracket(levels[index - 1], levels[index], worth[index - 1], worth[index])

@@ -70,7 +70,7 @@ def test_greeks_agree_with_finite_differences(
     right: str, moneyness: float, years: float, volatility: float, rate: float
 ) -> None:
     spot, strike = 100.0, 100.0 * exp(moneyness)
-    found = options.greeks(right, spot, strike, years, volatility, rate)
+    (found,) = options.greeks(right, spot, strike, years, [volatility], rate)
     step = 0.01 * volatility * sqrt(years) * spot
     low, middle, high = (value(right, spot + move, strike, years, volatility, rate) for move in (-step, 0.0, step))
     # a step across the critical price of a put, where gamma jumps, is off by half the jump at most
@@ -94,14 +94,26 @@ def test_implied_volatility_gives_the_price_back(
 ) -> None:
     strike = 100 * exp(moneyness)
     wanted = value(right, 100, strike, years, volatility, rate)
-    found = options.implied_volatility(right, 100, strike, years, wanted, rate)
+    (found,) = options.implied_volatilities(right, 100, strike, years, [wanted], rate)
     assert found is not None
     assert value(right, 100, strike, years, found, rate) == pytest.approx(wanted, abs=1e-5)
 
 
+@given(RIGHTS, st.floats(-0.3, 0.3), st.floats(0.02, 2), st.floats(0.1, 1.5), RATES)
+def test_what_is_computed_together_is_the_same_as_alone(
+    right: str, moneyness: float, years: float, volatility: float, rate: float
+) -> None:
+    strike, levels = 100 * exp(moneyness), [volatility, volatility * 1.01, 0.05, 3.0]
+    together = options.greeks(right, 100, strike, years, levels, rate)
+    assert together == [options.greeks(right, 100, strike, years, [one], rate)[0] for one in levels]
+    prices = [found.price for found in together]
+    alone = [options.implied_volatilities(right, 100, strike, years, [one], rate)[0] for one in prices]
+    assert options.implied_volatilities(right, 100, strike, years, prices, rate) == alone
+
+
 def test_price_outside_of_what_any_volatility_gives_has_none() -> None:
-    assert options.implied_volatility("C", 100, 90, 0.5, 9.0, 0.01) is None, "below intrinsic value"
-    assert options.implied_volatility("P", 100, 90, 0.5, 95.0, 0.01) is None, "above the strike"
+    assert options.implied_volatilities("C", 100, 90, 0.5, [9.0], 0.01) == [None], "below intrinsic value"
+    assert options.implied_volatilities("P", 100, 90, 0.5, [95.0], 0.01) == [None], "above the strike"
 
 
 @given(SURFACES, RIGHTS, YEARS, RATES, st.floats(5, 2000))
