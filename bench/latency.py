@@ -10,6 +10,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from decimal import Decimal
 
 import psycopg
 from redis import Redis
@@ -113,7 +114,14 @@ class Bare:
 async def run() -> tuple[Result, Result]:
     """(Millrace, bare chain)."""
     settings = Settings(
-        port=0, market="synthetic", symbols=(SYMBOL,), start=date(2012, 6, 1), end=date(2012, 12, 31), warmup_days=0
+        port=0,
+        market="synthetic",
+        symbols=(SYMBOL,),
+        start=date(2012, 6, 1),
+        end=date(2012, 12, 31),
+        warmup_days=0,
+        cash=Decimal(20_000),
+        messages_per_second=0,  # orders small enough to fill at once
     )
     with servers() as where, ExitStack() as processes:
         async with broker(settings) as simulator:
