@@ -1,7 +1,8 @@
 """What requests for market data have in common: the contract, the permission, the number of subscriptions."""
 
-from collections.abc import Callable, Container, Sized
+from collections.abc import Callable, Container, MutableMapping, Sized
 from datetime import datetime
+from typing import Any
 
 from services.simulator.broker import Broker
 from services.simulator.core.calendars import NEW_YORK
@@ -93,3 +94,10 @@ def checked(time: datetime) -> datetime:
 
 
 _EARLIEST, _LATEST = 1900, 2200
+
+
+def end_line(session: ClientSession, request: Request, lines: MutableMapping[int, Any]) -> None:
+    """End one of the session's subscriptions, or say that there is none of that id."""
+    request_id = request.integer("request_id")
+    if lines.pop(request_id, None) is None:
+        session.error(request_id, 300, f"Can't find EId with tickerId:{request_id}")

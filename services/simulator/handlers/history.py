@@ -11,7 +11,7 @@ from services.simulator.core.tick_data import histogram, within_regular
 from services.simulator.core.tick_data import stretches as tick_stretches
 from services.simulator.data_subscriptions import LiveHistory, SecondsStream
 from services.simulator.handlers import Handler, RefusedError
-from services.simulator.handlers.data import answered, contract_with_data, moment
+from services.simulator.handlers.data import answered, contract_with_data, end_line, moment
 from services.simulator.present import bars as present
 from services.simulator.session import ClientSession
 from services.simulator.wire import answers, requests
@@ -166,9 +166,7 @@ def request_real_time_bars(broker: Broker, session: ClientSession, request: Requ
 
 def cancel_real_time_bars(broker: Broker, session: ClientSession, request: Request) -> None:
     del broker
-    request_id = request.integer("request_id")
-    if session.data.seconds.pop(request_id, None) is None:
-        session.error(request_id, 300, f"Can't find EId with tickerId:{request_id}")
+    end_line(session, request, session.data.seconds)
 
 
 HANDLERS: dict[int, Handler] = {

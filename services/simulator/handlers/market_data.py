@@ -8,7 +8,7 @@ from services.simulator.core.instruments import Instrument, SecurityType
 from services.simulator.core.news import PROVIDERS
 from services.simulator.data_subscriptions import QuoteLine
 from services.simulator.handlers import Handler, RefusedError, combo_legs, find_contract
-from services.simulator.handlers.data import COMBO, answered, check_limit, check_new, permitted
+from services.simulator.handlers.data import COMBO, answered, check_limit, check_new, end_line, permitted
 from services.simulator.session import ClientSession
 from services.simulator.wire import answers, requests
 from services.simulator.wire.requests import Request
@@ -97,9 +97,7 @@ def _data_type(broker: Broker, session: ClientSession, line: QuoteLine) -> int:
 
 def cancel_quotes(broker: Broker, session: ClientSession, request: Request) -> None:
     del broker
-    request_id = request.integer("request_id")
-    if session.data.quotes.pop(request_id, None) is None:
-        session.error(request_id, 300, f"Can't find EId with tickerId:{request_id}")
+    end_line(session, request, session.data.quotes)
 
 
 def market_data_type(broker: Broker, session: ClientSession, request: Request) -> None:

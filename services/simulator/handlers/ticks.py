@@ -5,7 +5,7 @@ from services.simulator.core.instruments import Instrument, SecurityType
 from services.simulator.core.tick_data import KINDS, Tick, ticks_before, ticks_from
 from services.simulator.data_subscriptions import TickStream
 from services.simulator.handlers import Handler, RefusedError
-from services.simulator.handlers.data import answered, check_limit, check_new, contract_with_data, moment
+from services.simulator.handlers.data import answered, check_limit, check_new, contract_with_data, end_line, moment
 from services.simulator.present import bars as present
 from services.simulator.present.ticks import STREAMS
 from services.simulator.session import ClientSession
@@ -83,9 +83,7 @@ def tick_by_tick(broker: Broker, session: ClientSession, request: Request) -> No
 
 def cancel_tick_by_tick(broker: Broker, session: ClientSession, request: Request) -> None:
     del broker
-    request_id = request.integer("request_id")
-    if session.data.ticks.pop(request_id, None) is None:
-        session.error(request_id, 300, f"Can't find EId with tickerId:{request_id}")
+    end_line(session, request, session.data.ticks)
 
 
 HANDLERS: dict[int, Handler] = {

@@ -5,8 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ib_async import IB, MarketOrder, Stock
 
-from tests.component.simulator.test_sim_command import simulator
+from tests.component.simulator.test_sim_command import move, simulator, until
 from tests.conformance.environments import ROOT, interpreter
 
 PAGE = (ROOT / "docs" / "test-your-own-ibkr-program.md").read_text()
@@ -28,8 +29,16 @@ def test_an_example_prints_what_the_page_says(tmp_path: Path, client: str, outpu
     assert result.stdout.splitlines() == re.findall(r"`(.*?)`", output)
 
 
-def test_its_fault_script_is_one(tmp_path: Path) -> None:
+async def test_its_fault_script_does_what_the_page_says(tmp_path: Path) -> None:
     (script,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "script.toml").write_text(script)
-    with simulator(tmp_path, "--speed", "0", "--scenario", str(tmp_path / "script.toml")):
-        pass
+    with simulator(tmp_path, "--speed", "0", "--scenario", "script.toml") as (_, port, control):
+        client = IB()
+        await client.connectAsync("127.0.0.1", port, clientId=1)
+        await move(control, "2027-01-04T15:00:00Z")
+        (contract,) = await client.qualifyContractsAsync(Stock("AAPL", "SMART", "USD"))
+        trade = client.placeOrder(contract, MarketOrder("BUY", 10, orderRef="entry-1"))
+        await until(lambda: trade.orderStatus.status == "Filled")
+        assert not trade.fills, "its report is late"
+        await until(lambda: bool(trade.fills))
+        await until(lambda: not client.isConnected())

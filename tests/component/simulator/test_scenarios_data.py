@@ -93,13 +93,10 @@ async def test_delayed_off(tmp_path: Path) -> None:
 
 async def test_few_lines(tmp_path: Path) -> None:
     async with play(tmp_path, "few-lines") as stage:
-        tickers = [
+        for exchange in ("SMART", "NYSE", "ARCA"):
             stage.client.reqMktData(Stock("AAPL", exchange, "USD", conId=265598))
-            for exchange in ("SMART", "NYSE", "ARCA")
-        ]
         await until(lambda: 101 in stage.codes, "the third is refused")
-        assert len(tickers) == 3
-        assert len(list(stage.simulator.broker.sessions[1].data.lines())) <= 2
+        assert len(list(stage.simulator.broker.sessions[1].data.lines())) == 2
 
 
 async def test_no_quotes(tmp_path: Path) -> None:

@@ -1,26 +1,19 @@
-"""Price paths, tapes and quotes of everything that is not an option, depth, and the synthetic market."""
+"""Price paths, tapes, quotes and depth of stocks."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
-from math import exp
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.simulator.adapters.prices import load_market
-from services.simulator.config import Settings
 from services.simulator.core.assembly import make_market, stock_market
 from services.simulator.core.bars import DailyBar, DailySeries, day_path
-from services.simulator.core.catalogue import ContractQuery, stock
-from services.simulator.core.corporate import ActionKind, CorporateAction
+from services.simulator.core.catalogue import stock
 from services.simulator.core.increments import increment_of, on_grid, round_down, round_up
-from services.simulator.core.instruments import Instrument
 from services.simulator.core.market import Market
 from services.simulator.core.quotes import MarketTerms
-from services.simulator.core.synthetic import SyntheticTerms, synthetic_actions, synthetic_pair, synthetic_stock
 from services.simulator.core.tape import Session
 
 # Monday to Thursday in winter: New York opens at 14:30 UTC
@@ -262,172 +255,3 @@ def test_fingerprint_tells_markets_apart() -> None:
         stock_market(SESSIONS, {"AAA": AAA}, DAYS[1], DAYS[3]),
     ]
     assert len({market().fingerprint(), *(other.fingerprint() for other in others)}) == 7
-
-
-# -- futures, indices and currencies ----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def wide() -> Market:
-    settings = Settings(
-        market="synthetic", start=date(2012, 3, 1), end=date(2012, 6, 29), warmup_days=60,
-        indices=("VIX",), futures=("ES",), currencies=("EUR.USD",), interest_rate=0.05,
-    )  # fmt: skip
-    return load_market(settings, ["AAA"])
-
-
-def found(made: Market, **query: str) -> Instrument:
-    (one,) = made.catalogue.find(ContractQuery(**query))  # type: ignore[arg-type]
-    return one
-
-
-def test_future_trades_from_evening_to_evening_at_its_carry(wide: Market) -> None:
-    future = found(wide, local_symbol="ESM2", security_type="FUT")
-    day = date(2012, 3, 7)
-    tape, index = wide.tape(future.contract_id, day), wide.tape(future.underlying_id, day)
-    assert tape is not None
-    assert index is not None
-    assert (tape.start, tape.end) == (datetime(2012, 3, 6, 23, tzinfo=UTC), datetime(2012, 3, 7, 22, tzinfo=UTC))
-    assert tape.regular == (0, len(tape) - 1)
-    assert not tape.auctions
-    spot, years = int(index.last[0]) / 100, 100 / 365
-    price = int(tape.last[tape.index(index.start)]) * 0.25
-    assert price == pytest.approx(spot * exp(0.05 * years), abs=0.13)
-    before = wide.previous_close(future.underlying_id, day)
-    assert before is not None
-    assert int(tape.last[0]) * 0.25 == pytest.approx(float(before) * exp(0.05 * years), abs=0.2)
-    assert ((tape.ask - tape.bid) == 2).all()
-    assert (np.diff(tape.volume) >= 0).all()
-    assert wide.tape_at(future.contract_id, datetime(2012, 3, 7, 3, tzinfo=UTC)) is tape
-    assert wide.tape_at(future.contract_id, datetime(2012, 3, 7, 22, 30, tzinfo=UTC)) is None
-
-
-def test_future_expires_at_the_open_of_its_third_friday(wide: Market) -> None:
-    future = found(wide, local_symbol="ESH2", security_type="FUT")
-    last = wide.tape(future.contract_id, date(2012, 3, 16))
-    index = wide.tape(future.underlying_id, date(2012, 3, 16))
-    assert last is not None
-    assert index is not None
-    assert last.end == index.start == datetime(2012, 3, 16, 13, 30, tzinfo=UTC)
-    assert int(last.last[-1]) * 0.25 == pytest.approx(int(index.last[0]) / 100, abs=0.13), "without any carry"
-    assert wide.next_tape(future.contract_id, last.end) is None
-    assert wide.latest(future.contract_id, datetime(2012, 5, 1, tzinfo=UTC)) == (last, len(last) - 1)
-
-
-def test_index_has_prices_but_no_book(wide: Market) -> None:
-    index = found(wide, symbol="SPX", security_type="IND")
-    tape = wide.tape(index.contract_id, date(2012, 3, 7))
-    assert tape is not None
-    assert (tape.bid == tape.last).all()
-    assert wide.ladder(tape, 5) == ([], [])
-
-
-def test_pair_trades_around_the_clock(wide: Market) -> None:
-    euro = found(wide, symbol="EUR", security_type="CASH")
-    tape = wide.tape(euro.contract_id, date(2012, 3, 7))
-    assert tape is not None
-    assert (tape.start, tape.end) == (datetime(2012, 3, 6, 22, tzinfo=UTC), datetime(2012, 3, 7, 22, tzinfo=UTC))
-    assert (tape.ask - tape.bid == 2).all()
-    assert (tape.bid_size % 100_000 == 0).all()
-    assert wide.tape(euro.contract_id, date(2012, 4, 6)) is not None, "Good Friday is no holiday there"
-    assert wide.tape_at(euro.contract_id, datetime(2012, 3, 10, 12, tzinfo=UTC)) is None, "but Saturday is"
-    sunday = wide.next_tape(euro.contract_id, datetime(2012, 3, 10, 12, tzinfo=UTC))
-    assert sunday is not None
-    assert (sunday.day, sunday.start) == (date(2012, 3, 12), datetime(2012, 3, 11, 21, tzinfo=UTC)), "daylight saving"
-    assert len(wide.traded_hours()) == 3
-
-
-# -- the synthetic market ---------------------------------------------------------------------------------------------
-
-DATES = [date(2000, 1, 1) + timedelta(days=number) for number in range(3000)]
-PLAIN = SyntheticTerms(7, drift=0.0)
-
-
-def closes(bars: DailySeries) -> np.ndarray:
-    return np.array([bar.close for bar in bars.bars], dtype=float)
-
-
-def test_synthetic_market_is_decided_by_seed_and_symbol() -> None:
-    terms = SyntheticTerms(7, regimes=True, gaps=4, halts=2)
-    made = synthetic_stock("XYZ", DATES[:300], terms)
-    assert made.bars == synthetic_stock("XYZ", DATES[:300], terms).bars
-    assert made.bars[:100] == synthetic_stock("XYZ", DATES[:100], terms).bars
-    assert made.digest() != synthetic_stock("XYZ", DATES[:300], SyntheticTerms(8, regimes=True, gaps=4)).digest()
-    assert made.bars != synthetic_stock("XYW", DATES[:300], terms).bars
-
-
-def test_synthetic_market_has_the_volatility_asked_for() -> None:
-    made = synthetic_stock("XYZ", DATES, PLAIN)
-    prices = closes(made)
-    yearly = float(np.diff(np.log(prices[prices > 500])).std()) * 252**0.5
-    assert 0.27 < yearly < 0.33
-    assert all(bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high for bar in made.bars)
-
-
-def test_regimes_change_the_volatility_of_the_whole_market_together() -> None:
-    terms = SyntheticTerms(7, drift=0.0, regimes=True)
-    moves = [np.abs(np.diff(np.log(closes(synthetic_stock(name, DATES, terms))))) for name in ("XYZ", "ABC")]
-    months = [of_stock[: 2980 // 20 * 20].reshape(-1, 20).mean(axis=1) for of_stock in moves]
-    assert np.corrcoef(*months)[0, 1] > 0.7
-    assert np.quantile(months[0], 0.95) > 3 * np.quantile(months[0], 0.2)
-    still = np.abs(np.diff(np.log(closes(synthetic_stock("XYZ", DATES, PLAIN)))))[:2980].reshape(-1, 20).mean(axis=1)
-    assert np.quantile(still, 0.95) < 2 * np.quantile(still, 0.2)
-
-
-def test_gaps_come_as_often_as_asked_for() -> None:
-    terms = SyntheticTerms(7, drift=0.0, volatility=0.05, gaps=12)
-    bars = synthetic_stock("XYZ", DATES, terms).bars
-    gaps = [abs(now.open / before.close - 1) for before, now in pairwise(bars) if before.close > 500]
-    wide_gaps = sum(gap > 0.0045 for gap in gaps)  # 3 % of a volatility of 30 % are 0.5 % of one of 5 %
-    assert 0.5 * 12 / 252 < wide_gaps / len(gaps) < 2 * 12 / 252
-
-
-def test_halts_stop_the_tape() -> None:
-    series = synthetic_stock("XYZ", DATES[:252], SyntheticTerms(7, halts=50))
-    assert 30 <= len(series.halts) <= 70
-    settings = Settings(
-        market="synthetic", start=date(2012, 3, 1), end=date(2012, 6, 29), warmup_days=9, halts_per_year=50
-    )
-    made = load_market(settings, ["XYZ"])
-    (listed,) = made.catalogue.listed
-    tapes = [made.tape(listed.contract_id, session.day) for session in made.sessions]
-    halted = [tape for tape in tapes if tape is not None and tape.halts]
-    assert len(halted) > 5
-    for tape in halted:
-        (begins, beyond), *_ = tape.halts
-        assert beyond - begins == 5
-        assert tape.halted(begins)
-        assert not tape.halted(beyond)
-        quote = made.quote_at(tape, begins)
-        assert quote.halted
-        assert quote.last_size == 0
-    option = made.catalogue.find(ContractQuery(symbol="XYZ", security_type="OPT"), halted[0].start)[0]
-    its_tape = made.tape(option.contract_id, halted[0].day)
-    assert its_tape is not None
-    assert its_tape.halts == halted[0].halts
-
-
-def test_actions_show_in_the_prices() -> None:
-    actions = [
-        CorporateAction(DATES[10], ActionKind.SPLIT, Decimal(2)),
-        CorporateAction(DATES[20], ActionKind.DIVIDEND, Decimal(5)),
-    ]
-    quiet = SyntheticTerms(7, drift=0.0, volatility=0.001)
-    prices = closes(synthetic_stock("XYZ", DATES[:30], quiet, actions)) / 100
-    assert prices[10] == pytest.approx(prices[9] / 2, rel=0.001)
-    assert prices[20] == pytest.approx(prices[19] - 5, rel=0.001)
-    splits = [
-        action
-        for name in "ABCDEFGH"
-        for action in synthetic_actions(name, DATES, PLAIN)
-        if action.kind is ActionKind.SPLIT
-    ]
-    dividends = [action.day for action in synthetic_actions("A", DATES, PLAIN) if action.kind is ActionKind.DIVIDEND]
-    assert 5 < len(splits) < 60
-    assert len(dividends) in (0, 47, 48)
-
-
-def test_pair_is_as_calm_as_pairs_are() -> None:
-    prices = closes(synthetic_pair("EUR.USD", DATES, PLAIN)) * 0.00005
-    assert prices[0] == pytest.approx(1.43, abs=0.05)
-    assert 0.07 < float(np.diff(np.log(prices)).std()) * 252**0.5 < 0.11
