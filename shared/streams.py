@@ -6,7 +6,19 @@ Event streams have exactly one writing service; command streams exactly one read
 from dataclasses import dataclass
 from datetime import timedelta
 
-from shared.messages import alert, broker, control, job, market, order, risk, scan, strategy
+from shared.messages import (
+    alert,
+    broker,
+    broker_commands,
+    control,
+    job,
+    market,
+    market_requests,
+    order,
+    risk,
+    scan,
+    strategy,
+)
 from shared.messages.base import Message
 
 
@@ -41,26 +53,60 @@ STREAMS: tuple[Stream, ...] = (
         retention=timedelta(minutes=15),
     ),
     Stream("market.bars", (market.Bar,), ("marketdata",), ("strategy",)),
-    Stream("market.commands", (market.Subscribe, market.FetchHistory), ("marketdata",), ("gateway",)),
+    Stream(
+        "market.ticks",
+        (market.TickBatch, market.DepthBook, market.LiveBar, market.NewsHeadline),
+        ("gateway",),
+        (),
+        followers=("cli",),
+        retention=timedelta(minutes=15),
+    ),
+    Stream(
+        "market.commands",
+        (
+            market_requests.Subscribe,
+            market_requests.Unsubscribe,
+            market_requests.FetchHistory,
+            market_requests.FetchContract,
+            market_requests.FetchOptionChain,
+            market_requests.ScanMarket,
+            market_requests.FetchNews,
+        ),
+        ("marketdata", "cli"),
+        ("gateway",),
+    ),
     Stream(
         "broker.events",
         (
             broker.SessionChanged,
             broker.BrokerTime,
-            broker.HistoryFetched,
             broker.OrderReported,
+            broker.OrderPreviewed,
             broker.ExecutionReported,
             broker.CommissionReported,
             broker.BrokerErrorReported,
             broker.BrokerSnapshot,
+            market_requests.HistoryFetched,
+            market_requests.ContractFetched,
+            market_requests.OptionChainFetched,
+            market_requests.MarketScanned,
+            market_requests.NewsFetched,
         ),
         ("gateway",),
         ("execution", "marketdata", "scheduler", "notifier"),
+        followers=("cli",),
         retention=timedelta(days=1),
     ),
     Stream(
         "broker.commands",
-        (broker.SubmitOrder, broker.ModifyOrder, broker.CancelOrder, broker.RequestSnapshot),
+        (
+            broker_commands.SubmitOrder,
+            broker_commands.ModifyOrder,
+            broker_commands.CancelOrder,
+            broker_commands.CancelAllOrders,
+            broker_commands.PreviewOrder,
+            broker_commands.RequestSnapshot,
+        ),
         ("execution",),
         ("gateway",),
     ),

@@ -1,4 +1,4 @@
-"""What the broker said, and what the gateway is asked to tell it. Only the gateway writes these events."""
+"""What the broker said. Only the gateway writes these events."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -7,66 +7,25 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from shared.messages.base import Message
-from shared.messages.market import Bar
-from shared.types import OrderStatus, SessionState, Side, Timeframe, TimeInForce
-
-
-class SubmitOrder(Message):
-    """A bracket: a limit entry with a protective stop and a target, transmitted as one.
-
-    `order_id` goes to the broker as the entry's orderRef; the children carry `<order_id>.stop` and
-    `<order_id>.target`. A gateway that reads this after `expires_at` sends nothing and reports EXPIRED.
-    """
-
-    order_id: str = Field(max_length=32)
-    symbol: str
-    side: Side
-    quantity: Decimal = Field(gt=0)
-    limit_price: Decimal = Field(gt=0)
-    stop_price: Decimal = Field(gt=0)
-    target_price: Decimal = Field(gt=0)
-    time_in_force: TimeInForce
-    expires_at: AwareDatetime
-
-
-class ModifyOrder(Message):
-    """Move the limit price of a working order."""
-
-    order_ref: str
-    limit_price: Decimal = Field(gt=0)
-
-
-class CancelOrder(Message):
-    """Cancel a working order at the broker; its children go with it."""
-
-    order_ref: str
-
-
-class RequestSnapshot(Message):
-    """Ask for everything the broker knows: orders, executions, positions, account."""
+from shared.types import OrderStatus, SessionState, Side
 
 
 class SessionChanged(Message):
-    """The gateway's session moved to another state."""
+    """The gateway's session moved to another state, or has another reason for the same one. `since`: when it came
+    into this state. `expected`: so far the outage, or with READY the one that ended, fits hours in which the broker has
+    announced it."""
 
     state: SessionState
     reason: str
     account: str | None
+    since: AwareDatetime
+    expected: bool = False
 
 
 class BrokerTime(Message):
     """The broker's clock, from a round trip; in simulated mode this is what moves time."""
 
     now: AwareDatetime
-
-
-class HistoryFetched(Message):
-    """The answer to FetchHistory. `error` says why there are no bars; then `bars` is empty."""
-
-    symbol: str
-    timeframe: Timeframe
-    bars: tuple[Bar, ...]
-    error: str | None = None
 
 
 class OrderReported(Message):
@@ -81,10 +40,29 @@ class OrderReported(Message):
     broker_order_id: int
     perm_id: int
     reason: str | None = None
+    trigger_price: Decimal | None = None
+
+
+class OrderPreviewed(Message):
+    """The answer to PreviewOrder: USD after the order, and the change by it. `error` says why there are no figures."""
+
+    order_ref: str
+    initial_margin: Decimal | None = None
+    initial_margin_change: Decimal | None = None
+    maintenance_margin: Decimal | None = None
+    maintenance_margin_change: Decimal | None = None
+    equity_with_loan: Decimal | None = None
+    commission: Decimal | None = None
+    warning: str | None = None
+    error: str | None = None
 
 
 class ExecutionReported(Message):
-    """One fill. `execution_id` is the broker's and unique; `order_ref` is empty for orders that are not ours."""
+    """One fill. `execution_id` is the broker's and unique; `order_ref` is empty for orders that are not ours.
+
+    `corrects` is the id of an earlier execution that this one replaces. `combination`: the fill of a combination as a
+    whole, at its net price; its legs are reported as well, and only they move positions.
+    """
 
     execution_id: str
     order_ref: str
@@ -94,6 +72,9 @@ class ExecutionReported(Message):
     price: Decimal
     time: AwareDatetime
     perm_id: int
+    multiplier: Decimal = Decimal(1)
+    corrects: str | None = None
+    combination: bool = False
 
 
 class CommissionReported(Message):
@@ -108,7 +89,11 @@ class ErrorEffect(StrEnum):
 
     ORDER_REJECTED = "order_rejected"
     ORDER_CANCELLED = "order_cancelled"
+    STILL_ALIVE = "still_alive"
+    """A change, a cancel or an attribute was not taken: the order lives on as it was."""
     WARNING = "warning"
+    PACING = "pacing"
+    """We asked too much or too often; the request was not carried out."""
     LINK = "link"
     DATA = "data"
     UNKNOWN = "unknown"
@@ -121,10 +106,14 @@ class BrokerErrorReported(Message):
     text: str
     effect: ErrorEffect
     order_ref: str | None = None
+    symbol: str | None = None
 
 
 class BrokerPosition(Message):
-    """Shares held at the broker (negative = short), with the broker's average cost per share in USD."""
+    """Shares or contracts held at the broker (negative = short), with the broker's average cost of one in USD.
+
+    IBKR's cost of an option includes its multiplier: 250 for one bought at 2.50.
+    """
 
     symbol: str
     quantity: Decimal

@@ -68,7 +68,8 @@ class OrderChanged(Message):
 
 class OrderFilled(Message):
     """A fill is in the books. `realised` is this fill's gross profit in USD, before commission;
-    `position_quantity` (shares) and `average_price` (USD per share) are the position after it."""
+    `position_quantity` (shares or contracts) and `average_price` (USD for one) are the position after it.
+    `corrects`: the execution id of a fill in whose place this one is booked."""
 
     execution_id: str
     order_ref: str
@@ -83,6 +84,7 @@ class OrderFilled(Message):
     position_quantity: Decimal
     average_price: Decimal
     time: AwareDatetime
+    corrects: str | None = None
 
 
 class CommissionBooked(Message):

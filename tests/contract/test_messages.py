@@ -6,17 +6,32 @@ from pathlib import Path
 import orjson
 import pytest
 
-from shared.messages import alert, broker, control, job, market, order, risk, scan, strategy
+from shared.messages import (
+    alert,
+    broker,
+    broker_commands,
+    control,
+    job,
+    market,
+    market_requests,
+    order,
+    risk,
+    scan,
+    strategy,
+)
 from shared.messages.base import Message, decode
 from shared.streams import BY_MESSAGE, DEAD_STREAMS, STREAMS, Stream
 
 GOLDEN = Path(__file__).parent / "golden"
 SERVICES = {path.name for path in (Path(__file__).parents[2] / "services").iterdir() if path.is_dir()} | {"cli"}
-SUBJECTS = (alert, broker, control, job, market, order, risk, scan, strategy)
+SUBJECTS = (alert, broker, broker_commands, control, job, market, market_requests, order, risk, scan, strategy)
 # Parts of other messages, and the one type that every reader may write to its stream's dead letters.
 NOT_SENT = {
-    market.Quote, broker.BrokerPosition, broker.AccountValues, order.Break, risk.RuleCheck, scan.Candidate,
-    alert.DeadLetter,
+    market.Quote, market.Greeks, market.TradeTick, market.BidAskTick, market.DepthLevel,
+    market_requests.PriceIncrement, market_requests.ContractFacts, market_requests.OptionChain,
+    broker_commands.NetPrice, broker_commands.ComboLeg, broker_commands.Condition, broker_commands.Algorithm,
+    broker_commands.OrderTerms, broker.BrokerPosition, broker.AccountValues, order.Break, risk.RuleCheck,
+    scan.Candidate, alert.DeadLetter,
 }  # fmt: skip
 
 EVENTS = [stream for stream in STREAMS if not stream.name.endswith(".commands")]

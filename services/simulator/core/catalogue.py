@@ -197,9 +197,9 @@ class Catalogue:
 
 def _fits(query: ContractQuery, listed: Instrument) -> bool:
     return (
-        bool(query.symbol or query.local_symbol)
+        query.symbol in ("", listed.symbol)
+        and bool(query.symbol or query.local_symbol)
         and query.security_type == listed.security_type
-        and query.symbol in ("", listed.symbol)
         and query.local_symbol in ("", listed.local_symbol)
         and query.currency in ("", listed.currency)
         and query.exchange in ("", *listed.exchanges, listed.primary_exchange)

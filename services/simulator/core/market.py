@@ -21,11 +21,11 @@ from services.simulator.core.depth import ladder
 from services.simulator.core.increments import increment_of
 from services.simulator.core.instruments import Instrument, SecurityType
 from services.simulator.core.option_market import OptionMarket
-from services.simulator.core.options import Greeks
 from services.simulator.core.quotes import MarketTerms, Quote
 from services.simulator.core.sessions import MainExchange
 from services.simulator.core.tape import IntegerArray, Level, Session, Tape
 from services.simulator.core.tapes import future_tape, listed_tape
+from shared.options import Greeks
 
 _TICKS_KEPT = 4_000_000
 """Ticks of tapes held in memory, at 56 bytes each at most."""

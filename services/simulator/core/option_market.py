@@ -20,14 +20,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from services.simulator.core import options
 from services.simulator.core.bars import volume_shares
 from services.simulator.core.increments import MARKET_RULES
 from services.simulator.core.instruments import Instrument
-from services.simulator.core.options import Floats, Greeks
 from services.simulator.core.surface import SHORTEST, Surface, surface_of
 from services.simulator.core.tape import IntegerArray, Tape
 from services.simulator.core.tapes import shown_sizes
+from shared import options
+from shared.options import Floats, Greeks
 
 _BASE_WIDTH, _WIDTH_SHARE, _FARTHEST = 0.02, 0.01, 4.0
 _VOLUME_SHARE, _HALVING_DAYS, _VOLUMES_OPEN = 1 / 2000, 30.0, 6.0

@@ -4,7 +4,6 @@ from decimal import Decimal
 
 from services.simulator.broker import Broker
 from services.simulator.core.instruments import SecurityType
-from services.simulator.core.options import Greeks
 from services.simulator.handlers import Handler, RefusedError, find_contract
 from services.simulator.handlers.data import answered
 from services.simulator.present.order_fields import decimal
@@ -12,6 +11,7 @@ from services.simulator.present.quotes import greeks
 from services.simulator.session import ClientSession
 from services.simulator.wire import answers, requests
 from services.simulator.wire.requests import Request
+from shared.options import Greeks
 
 _CUSTOM = 53
 """The tick type of a computation that was asked for."""

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from services.simulator.core.instruments import SecurityType
-from services.simulator.core.options import Greeks
 from services.simulator.core.quotes import Quote
 from services.simulator.wire.layout import Values
+from shared.options import Greeks
 
 BID, ASK, LAST, HIGH, LOW, VOLUME, CLOSE, OPEN, TIME, HALTED = 1, 2, 4, 6, 7, 8, 9, 14, 45, 49
 SIZE_OF = {BID: 0, ASK: 3, LAST: 5}

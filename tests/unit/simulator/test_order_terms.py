@@ -141,6 +141,11 @@ def test_numpy_bools_and_infinite_offsets() -> None:
     assert terms.outside_regular_hours
     kept = dict(terms.echo)
     assert (kept["hidden"], kept["compete_against_best_offset"]) == ("1", "Infinity")
+    assert terms.aux_price == 0
+
+
+def test_the_offset_of_peg_best_has_a_field_of_its_own() -> None:
+    assert terms_of(limit_order(order_type="PEG BEST", compete_against_best_offset="0.05")).aux_price == Decimal("0.05")
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,19 @@ def test_frozen_data_after_the_close(journal: Journal) -> None:
     assert desk.ask(QUOTES, AAA, request_id=2)[0]["market_data_type"] == "2"
 
 
+def test_the_type_is_told_again_when_the_market_closes_and_opens(desk: Desk) -> None:
+    desk.ask(QUOTES, AAA, request_id=1)
+    desk.ask(DATA_TYPE, market_data_type=2)
+    assert desk.ask(QUOTES, AAA, request_id=2)[0]["market_data_type"] == "1"
+    assert of(desk.advance(CLOSE), "marketDataType") == [], "the last trade is still live"
+    closing = of(desk.advance(CLOSE + timedelta(seconds=1)), "marketDataType")
+    assert [(row["request_id"], row["market_data_type"]) for row in closing] == [("2", "2")]
+    opening = desk.advance(OPEN + timedelta(days=1))
+    assert [(row["request_id"], row["market_data_type"]) for row in of(opening, "marketDataType")] == [("2", "1")]
+    of_the_line = [row["message"] for row in opening if row["request_id"] == "2"]
+    assert of_the_line[0] == "marketDataType", "the word comes before the values"
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_generic_ticks_of_every_kind(desk: Desk, name: str) -> None:
     wanted = ",".join(str(number) for number in GENERIC)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.simulator.core import options
 from services.simulator.core.surface import Surface, realised_volatility, surface_of
+from shared import options
 
 RATES = st.sampled_from([0.0, 0.0001, 0.01, 0.05, 0.15])
 YEARS = st.floats(0.002, 3)
