@@ -1,10 +1,11 @@
-"""The only way in and out of Redis Streams, at least once and in order.
+"""The only way in and out of Redis Streams, at least once and in order (or in lanes, `shared/lanes.py`).
 
 What Redis, redis-py and FastStream do under faults, and what is done here about each:
 
 - A group created at `$` never sees what was published before: groups are made at `0`, before anything reads.
 - An entry handed to a process that died, or whose reply was lost with its connection, stays pending: every
-  (re)connect first takes over what others of the group left, then reads its own pending entries, then new ones.
+  (re)connect first takes over what others of the group left, then reads its own pending entries, then new ones. A
+  process that was frozen and thaws may still take entries from its successor: that looks for them every few seconds.
 - A handler's exception ends the process; the entry stays pending and comes back. After `MAX_DELIVERIES` it goes to
   `<stream>.dead`, in the same MULTI as its acknowledgement. Broken infrastructure does not count as a delivery.
 - A vanished stream or group ends the process with a non-zero exit; its restart makes the group again at `0`.
@@ -28,7 +29,7 @@ from shared import metrics
 from shared.clock import Clock
 from shared.connection import FIELD, LOST, connect, ensure_groups, trim
 from shared.messages.base import Envelope, MalformedMessage, Message, decode
-from shared.reader import Handler, Reader, Subscription
+from shared.reader import Handler, Lane, Reader, Subscription
 from shared.streams import ALL_STREAMS, BY_NAME, Stream, home
 
 TRIM_SECONDS = 60
@@ -89,6 +90,7 @@ class Bus:
         sent: Callable[[Sequence[Envelope[Any]]], None] = _ignore,
         gate: asyncio.Event | None = None,
         competing: bool = False,
+        lane: Lane | None = None,
     ) -> None:
         """Handle every entry of a stream, in order, one at a time.
 
@@ -97,6 +99,7 @@ class Bus:
             sent: told of those messages once they are published.
             gate: nothing is handled while it is clear.
             competing: several processes share this group's entries, each taking one at a time.
+            lane: names an entry's lane, asked in the order of the stream: lanes are handled side by side.
 
         Raises:
             ValueError: the registry does not list this service among the stream's readers.
@@ -104,7 +107,7 @@ class Bus:
         stream = BY_NAME[stream_name]
         if self.service not in stream.groups:
             raise ValueError(f"{self.service} is no reader of {stream_name}: its groups are {stream.groups}")
-        self._subscriptions.append(Subscription(stream, handler, sent, gate, competing))
+        self._subscriptions.append(Subscription(stream, handler, sent, gate, competing, lane))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read all subscriptions until `stop`, then let each finish the entry it is handling. A failure sets `stop`.

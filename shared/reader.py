@@ -1,4 +1,5 @@
-"""One group's reading of one stream: in order, one entry at a time, acknowledged when its effects are published."""
+"""One group's reading of one stream: in order, one entry at a time or in lanes, acknowledged when its effects are
+published."""
 
 import asyncio
 import time
@@ -15,6 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from shared import metrics
 from shared.connection import FIELD, LOST, connect
+from shared.lanes import Entry, Lanes, Postponed, opened, patiently
 from shared.messages.alert import DeadLetter
 from shared.messages.base import Envelope, MalformedMessage, decode, originate
 from shared.streams import Stream
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 MAX_DELIVERIES = 5
 BATCH = 64
 BLOCK_MILLISECONDS = 1000  # less than the socket's time-out
+TAKE_OVER_SECONDS = 5.0  # between two looks at what other consumers hold, where there should be none
 COMPETING_IDLE_MILLISECONDS = 60_000  # a worker that holds an entry for longer is taken for dead
 REMEMBERED_IDS = 20_000
 INFRASTRUCTURE = (*LOST, psycopg.OperationalError)
@@ -33,7 +36,10 @@ OWN_PENDING = b"0"  # XREADGROUP from here gives the entries this consumer has b
 NEW = b">"
 
 Handler = Callable[[Envelope[Any]], Awaitable[Sequence[Envelope[Any]]]]
+Lane = Callable[[Envelope[Any]], str]
 _log = structlog.get_logger()
+
+__all__ = ["Handler", "Lane", "Postponed", "Reader", "Subscription"]
 
 
 class GroupVanished(RuntimeError):  # noqa: N818 - it says what happened
@@ -49,6 +55,7 @@ class Subscription:
     sent: Callable[[Sequence[Envelope[Any]]], None]
     gate: asyncio.Event | None
     competing: bool
+    lane: Lane | None
 
 
 class Reader:
@@ -62,52 +69,75 @@ class Reader:
         self._client = connect(bus.url)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read until `stop`, then finish the entry in hand.
+        """Read until `stop`, then finish the entry in hand; of those in lanes, the one that each has begun.
 
         Raises:
             GroupVanished: the stream or the group was deleted.
-            Exception: whatever the handler raised.
+            Exception: whatever the handler raised; from a lane, in an ExceptionGroup.
         """
-        cursor = OWN_PENDING
-        delay = 0.02
-        claim_due = 0.0
         try:
-            while await self._may_read(stop):
-                try:
-                    if self._to.competing and time.monotonic() > claim_due:
-                        cursor = OWN_PENDING
-                    if cursor == OWN_PENDING:
-                        await self._take_over()
-                        claim_due = time.monotonic() + COMPETING_IDLE_MILLISECONDS / 2000
-                    entries = await self._read(cursor)
-                    deliveries = await self._deliveries(entries, cursor)
-                    delay = 0.02
-                except LOST as error:
-                    metrics.RECONNECTS.labels(self._stream.name).inc()
-                    _log.warning("reading again", stream=self._stream.name, error=str(error))
-                    await asyncio.sleep(delay)
-                    delay, cursor = min(delay * 2, 1.0), OWN_PENDING
-                    continue
-                for entry_id, fields in entries:
-                    if not await self._may_read(stop):
-                        return
-                    await self._process(entry_id, fields, deliveries)
-                if cursor != NEW:
-                    cursor = entries[-1][0] if entries else NEW
+            if self._to.lane is None:
+                await self._read_on(stop, None)
+                return
+            async with asyncio.TaskGroup() as group:
+                await self._read_on(stop, Lanes(self._process, self._count, group, stop))
         finally:
             await self._client.aclose()
 
-    async def _may_read(self, stop: asyncio.Event) -> bool:
-        """Wait until the gate is open (True) or the process is to stop (False)."""
-        gate = self._to.gate
-        if gate is not None and not gate.is_set() and not stop.is_set():
-            waits = [asyncio.create_task(gate.wait()), asyncio.create_task(stop.wait())]
+    async def _read_on(self, stop: asyncio.Event, lanes: Lanes | None) -> None:
+        cursor = OWN_PENDING
+        delay = 0.02
+        claim_due = 0.0
+        while await self._may_read(stop):
             try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for wait in waits:
-                    wait.cancel()
-        return not stop.is_set()
+                if cursor == OWN_PENDING or time.monotonic() > claim_due:
+                    if await self._take_over():
+                        cursor = OWN_PENDING
+                    seconds = COMPETING_IDLE_MILLISECONDS / 2000 if self._to.competing else TAKE_OVER_SECONDS
+                    claim_due = time.monotonic() + seconds
+                entries = await self._read(cursor)
+                deliveries = await self._deliveries(entries, cursor)
+                delay = 0.02
+            except LOST as error:
+                metrics.RECONNECTS.labels(self._stream.name).inc()
+                _log.warning("reading again", stream=self._stream.name, error=str(error))
+                await asyncio.sleep(delay)
+                delay, cursor = min(delay * 2, 1.0), OWN_PENDING
+                continue
+            for entry_id, fields in entries:
+                if not await self._may_read(stop):
+                    return
+                await self._take(entry_id, fields, deliveries, stop, lanes)
+            if cursor != NEW:
+                cursor = entries[-1][0] if entries else NEW
+
+    async def _may_read(self, stop: asyncio.Event) -> bool:
+        return not stop.is_set() if self._to.gate is None else await opened(self._to.gate, stop)
+
+    async def _take(
+        self,
+        entry_id: bytes,
+        fields: dict[bytes, bytes] | None,
+        deliveries: int,
+        stop: asyncio.Event,
+        lanes: Lanes | None,
+    ) -> None:
+        """Handle what was read, or put it into its lane; bury what nobody can handle."""
+        if lanes is not None and entry_id in lanes.in_hand:  # read again after a lost connection
+            await self._count(entry_id, deliveries - 1)
+            return
+        body = (fields or {}).get(FIELD.encode(), b"")
+        try:
+            entry = Entry(entry_id, decode(body, self._types), deliveries)
+        except MalformedMessage as error:
+            await self._bury(entry_id, body, str(error))
+            return
+        if deliveries > MAX_DELIVERIES:
+            await self._bury(entry_id, body, f"delivered {MAX_DELIVERIES} times without success")
+        elif lanes is not None and self._to.lane is not None:
+            await lanes.put(self._to.lane(entry.envelope), entry)
+        else:
+            await patiently(self._process, self._count, entry, stop)
 
     async def _read(self, cursor: bytes) -> list[tuple[bytes, dict[bytes, bytes]]]:
         """The next entries. Pending ones come one by one, since each reading of one counts as its delivery."""
@@ -140,15 +170,18 @@ class Reader:
             )
         return error
 
-    async def _take_over(self) -> None:
+    async def _take_over(self) -> bool:
         """Claim what other consumers of this group left: all of it, or only what has long been idle.
+
+        Returns whether there was any. Asked for now and then: a predecessor that was frozen may thaw, and claim with
+        its last breath what had been taken over from it.
 
         Claiming does not count as a delivery, and nothing that counts is sent before this got its answer: however
         often a stalled Redis is asked again, no entry comes nearer to its burial.
         """
         idle = COMPETING_IDLE_MILLISECONDS if self._to.competing else 0
         name, group, me = self._stream.name, self._bus.service, self._bus.consumer
-        start = "-"
+        start, found = "-", False
         while True:
             try:
                 pending = await self._client.xpending_range(name, group, start, "+", BATCH, idle=idle)
@@ -156,22 +189,15 @@ class Reader:
                 raise self._translated(error) from error
             left = [entry["message_id"] for entry in pending if entry["consumer"] != me.encode()]
             if left:
+                found = True
                 await self._client.xclaim(name, group, me, idle, left, justid=True)
             if len(pending) < BATCH:
-                return
+                return found
             start = f"({pending[-1]['message_id'].decode()}"
 
-    async def _process(self, entry_id: bytes, fields: dict[bytes, bytes] | None, deliveries: int) -> None:
+    async def _process(self, entry: Entry) -> None:
         began = time.perf_counter()
-        body = (fields or {}).get(FIELD.encode(), b"")
-        try:
-            envelope = decode(body, self._types)
-        except MalformedMessage as error:
-            await self._bury(entry_id, body, str(error))
-            return
-        if deliveries > MAX_DELIVERIES:
-            await self._bury(entry_id, body, f"delivered {MAX_DELIVERIES} times without success")
-            return
+        envelope = entry.envelope
         answers: Sequence[Envelope[Any]] = ()
         if envelope.id in self._recent:
             metrics.DUPLICATES.labels(self._stream.name).inc()
@@ -180,23 +206,23 @@ class Reader:
             try:
                 answers = await self._to.handler(envelope)
             except INFRASTRUCTURE:
-                await self._forgive(entry_id)
+                await self._count(entry.id, 0)  # a delivery that failed for want of a database or Redis
                 raise
             self._recent[envelope.id] = None
             if len(self._recent) > REMEMBERED_IDS:
                 self._recent.popitem(last=False)
-        await self._bus.send(answers, (self._stream, entry_id))
+        await self._bus.send(answers, (self._stream, entry.id))
         self._to.sent(answers)
         metrics.MESSAGES.labels(self._stream.name, envelope.type).inc()
         metrics.HANDLING.labels(self._stream.name).observe(time.perf_counter() - began)
 
-    async def _forgive(self, entry_id: bytes) -> None:
-        """Do not count a delivery that failed for want of a database or Redis."""
+    async def _count(self, entry_id: bytes, deliveries: int) -> None:
+        """Set how often an entry counts as delivered."""
         name, group, me = self._stream.name, self._bus.service, self._bus.consumer
         try:
-            await self._client.xclaim(name, group, me, 0, [entry_id], retrycount=0, justid=True)
+            await self._client.xclaim(name, group, me, 0, [entry_id], retrycount=deliveries, justid=True)
         except RedisError as error:
-            _log.warning("a delivery counts that should not", entry=entry_id.decode(), error=str(error))
+            _log.warning("a delivery is counted wrongly", entry=entry_id.decode(), error=str(error))
 
     async def _bury(self, entry_id: bytes, body: bytes, reason: str) -> None:
         name, entry = self._stream.name, entry_id.decode()

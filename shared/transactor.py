@@ -15,6 +15,7 @@ import structlog
 from shared.bus import Bus, stopping
 from shared.db.store import INBOX_MEMORY_DAYS, Row, Store
 from shared.messages.base import Envelope
+from shared.reader import Lane
 
 FLUSH_SECONDS = 0.5
 PURGE_SECONDS = 3600
@@ -65,8 +66,13 @@ class Transactor:
         await self.store.flush()
         await self.bus.client.set(marker, run)
 
-    def subscribe(self, stream_name: str, decide: Decide, *, gate: asyncio.Event | None = None) -> None:
-        """Handle a stream so that each message takes effect once, and its consequences are published at least once."""
+    def subscribe(
+        self, stream_name: str, decide: Decide, *, gate: asyncio.Event | None = None, lane: Lane | None = None
+    ) -> None:
+        """Handle a stream so that each message takes effect once, and its consequences are published at least once.
+
+        `gate` and `lane` as of `Bus.subscribe`.
+        """
 
         async def handle(envelope: Envelope[Any]) -> Sequence[Envelope[Any]]:
             if self.store.seen(envelope.id):
@@ -78,7 +84,7 @@ class Transactor:
             await self.store.commit(envelope, effects.rows, effects.messages)
             return effects.messages
 
-        self.bus.subscribe(stream_name, handle, sent=self._sent, gate=gate)
+        self.bus.subscribe(stream_name, handle, sent=self._sent, gate=gate, lane=lane)
 
     async def perform(self, effects: Effects) -> None:
         """Commit and publish something that no message on a stream caused.

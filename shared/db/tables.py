@@ -107,7 +107,7 @@ orders = Table(
     Column("changed_at", _TIME, nullable=False),
 )
 
-# Writer: execution. One row for each broker execution, booked once.
+# Writer: execution. One row for each broker execution, booked once. A row whose id another one `corrects` is replaced.
 fills = Table(
     "fills",
     metadata,
@@ -120,6 +120,8 @@ fills = Table(
     Column("realised", Numeric, nullable=False),
     Column("commission", Numeric),
     Column("time", _TIME, nullable=False),
+    Column("multiplier", Numeric, nullable=False),
+    Column("corrects", Text),
 )
 
 # Writer: execution. Folded from fills: average price excludes commissions, realised is gross of them.
@@ -146,14 +148,28 @@ accounts = Table(
     Column("reported_at", _TIME, nullable=False),
 )
 
-# Writer: gateway. An order id is reserved and the send is claimed here before a byte goes to the broker.
+# Writer: gateway. An order id is reserved and the send is claimed here before a byte goes to the broker; the verdict
+# comes later, with the broker's first word.
 broker_orders = Table(
     "broker_orders",
     metadata,
     Column("order_ref", Text, primary_key=True),
-    Column("broker_order_id", BigInteger, nullable=False, unique=True),
+    Column("broker_order_id", BigInteger, unique=True),  # null where it was withdrawn before it had one
     Column("symbol", Text, nullable=False),
+    Column("quantity", Numeric, nullable=False),
     Column("claimed_at", _TIME, nullable=False),
+    Column("verdict", Text),  # answered, never_sent, lost; null while the broker has not said a word
+    Column("reported_id", BigInteger),  # the id the broker speaks of it under, where it chooses that itself
+)
+
+# Writer: gateway. Who may talk to the broker; by the database's clock. The epoch rises whenever it changes hands.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("expires_at", _TIME, nullable=False),
 )
 
 # Writer: scheduler.

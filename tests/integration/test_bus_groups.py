@@ -65,6 +65,21 @@ async def test_a_competing_worker_takes_over_what_a_dead_one_left(
         assert await calls(survivor.client, "xclaim") == 1
 
 
+async def test_what_a_thawed_predecessor_took_is_taken_back(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "TAKE_OVER_SECONDS", 0.2)
+    collector = Collector()
+    successor = make_bus(redis_url, "strategy", "successor")
+    successor.subscribe(BARS, collector)
+    async with running(successor):
+        await publish(redis_url, [make_bar(1)])
+        await eventually(lambda: collector.numbers == [1])
+        for number in range(2, 20):  # some of them the predecessor gets first
+            await publish(redis_url, [make_bar(number)])
+            await successor.client.xreadgroup("strategy", "thawed", {BARS: NEW}, count=1)
+        await eventually(lambda: sorted(collector.numbers) == list(range(1, 20)))
+        await eventually(lambda: nothing_pending(successor.client))
+
+
 async def nothing_pending(client: Any) -> bool:
     return await pending(client, BARS, "strategy") == 0
 
