@@ -43,6 +43,9 @@ class Simulation:
 def sim(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the TWS API; 0 is any free one.")] = 4002,
     control_port: Annotated[int, typer.Option(min=0, max=65535, help="Of clock, orders and faults; 0 is any.")] = 4003,
+    web_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Of the Client Portal Web API, else not served; 0 is any.")
+    ] = None,
     symbols: Annotated[str, typer.Option(help="Stocks, separated by commas.")] = "AAPL,MSFT,SPY",
     data: Annotated[
         Path | None, typer.Option(help="Folder with SYMBOL.csv or SYMBOL.parquet; without it prices are made up.")
@@ -74,6 +77,8 @@ def sim(
         "speed": f"{speed:g}",
         "tick_seconds": 1,
     }
+    if web_port is not None:
+        settings["web_port"] = web_port or free_port()
     optional = {"folder": data and data.absolute(), "trace": trace and trace.absolute(), "scenario": scenario}
     settings |= {key: value for key, value in optional.items() if value} | dict(map(_pair, other or ()))
     names = tuple(symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip())
@@ -156,6 +161,8 @@ def _announce(chosen: Simulation, clock: Mapping[str, Any], console: Console) ->
     console.print(
         f"A simulated IB Gateway. [bold]TWS API on {host}:{port}[/bold], control on http://{HOST}:{chosen.control_port}"
     )
+    if "web_port" in chosen.settings:
+        console.print(f"Web API  http://{host}:{chosen.settings['web_port']}/v1/api")
     console.print(f"symbols  {', '.join(chosen.symbols)}")
     console.print(f"clock    {clock['now']}, at {chosen.settings['speed']} virtual seconds a second")
     console.print(f"state    {chosen.state or 'forgotten at the end; --state FOLDER keeps it'}")

@@ -20,6 +20,7 @@ from services.simulator.faults.injector import Faults
 from services.simulator.pacing import pace
 from services.simulator.server import Server
 from services.simulator.trace import Trace
+from services.simulator.web.server import WebServer
 from shared.config import Common
 
 _log = structlog.get_logger()
@@ -54,6 +55,7 @@ class Simulator:
         self.broker.forget_held_orders()
         self.faults = Faults(self.broker, settings.fault_seconds)
         self._server: Server | None = None
+        self._web: WebServer | None = None
         symbols = [listed.local_symbol for listed in market.catalogue.listed]
         _log.info("market ready", symbols=symbols, now=self.engine.now.isoformat(), replayed=commands)
 
@@ -67,6 +69,13 @@ class Simulator:
         if self._server is None:
             raise RuntimeError("the simulator is not serving yet")
         return self._server.port
+
+    @property
+    def web_port(self) -> int:
+        """The port of the Web API. Raises RuntimeError while it is not served."""
+        if self._web is None:
+            raise RuntimeError("the Web API is not served: set web_port, and serve")
+        return self._web.port
 
     async def ready(self) -> str | None:
         return "not listening yet" if self._server is None else None
@@ -85,17 +94,20 @@ class Simulator:
         trace = None if settings.trace is None else Trace(settings.trace, lambda: self.engine.now)
         server = Server(self.broker, settings, self.faults, trace)
         await server.start()
-        self._server = server
+        web = await self._serve_web(server)
+        self._server, self._web = server, web
         if self._script is not None:
             self.faults.add(self._script)
         pacing = asyncio.create_task(self._pace(server))
-        _log.info("listening", host=settings.host, port=server.port)
+        _log.info("listening", host=settings.host, port=server.port, web_port=web and web.port)
         try:
             yield server.failure
         finally:
-            self._server = None
+            self._server = self._web = None
             pacing.cancel()
             await asyncio.gather(pacing, return_exceptions=True)
+            if web is not None:
+                await web.stop()
             await server.stop()
             self.faults.close()
             if trace is not None:
@@ -103,6 +115,18 @@ class Simulator:
             self.close()
             if not server.failure.cancel():
                 server.failure.result()
+
+    async def _serve_web(self, server: Server) -> WebServer | None:
+        """Serve the Web API if it is wanted; if it cannot be, stop the server."""
+        if self._settings.web_port is None:
+            return None
+        try:
+            web = WebServer(self.broker, self._settings, self.faults, server.failure)
+            await web.start()
+        except OSError:
+            await server.stop()
+            raise
+        return web
 
     def close(self) -> None:
         """Let go of the journal's file; for a simulator that was never served."""

@@ -59,8 +59,8 @@ def entitled_to_all(session: ClientSession, instrument: Instrument) -> Entitleme
 class Broker:
     """The one place where commands enter. `sessions` are the started clients by client id.
 
-    The client `master_client_id` hears of every client's orders. With `preset_notice`, an order without a time in
-    force is answered as by a TWS whose order presets fill it in.
+    The clients `overseers`, the first of which is `master_client_id`, hear of every client's orders. With
+    `preset_notice`, an order without a time in force is answered as by a TWS whose order presets fill it in.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Broker:
         self.interruptions: Interruptions | None = None
         self.entitlement = entitled_to_all
         self._journal = journal
-        self._master_client_id = master_client_id
+        self.overseers: list[int] = [] if master_client_id is None else [master_client_id]
         self._account_published = engine.now
 
     # -- commands ---------------------------------------------------------------------------------------------------
@@ -125,6 +125,10 @@ class Broker:
         """End a client's session; its untransmitted orders go with it."""
         self.sessions.pop(client_id, None)
         SESSIONS.set(len(self.sessions))
+        self.drop_held(client_id)
+
+    def drop_held(self, client_id: int) -> None:
+        """Forget a client's untransmitted orders."""
         if any(order.request.client_id == client_id for order in self.engine.book.held()):
             self._command("drop_held", client_id)
 
@@ -174,8 +178,8 @@ class Broker:
                 assert_never(event)
 
     def watchers(self, order: Order) -> list[ClientSession]:
-        """Return who hears of an order: its owner (client 0 if it was entered by hand) and the master client."""
-        ids = dict.fromkeys((order.request.client_id, self._master_client_id))
+        """Return who hears of an order: its owner (client 0 if it was entered by hand) and the overseers."""
+        ids = dict.fromkeys((order.request.client_id, *self.overseers))
         return [self.sessions[client_id] for client_id in ids if client_id in self.sessions]
 
     def send_order(self, session: ClientSession, order: Order) -> None:

@@ -16,6 +16,9 @@ class Settings(config.Settings):
 
     host: str = Field("127.0.0.1", description="address that TWS API clients connect to")
     port: int = Field(4002, ge=0, le=65535, description="port that TWS API clients connect to; 0 = any free port")
+    web_port: int | None = Field(
+        None, ge=0, le=65535, description="port of the Client Portal Web API (http); 0 = any free port; none if not set"
+    )
     account: str = Field("DU1000001", pattern="^[A-Z0-9]+$", description="account id; paper accounts begin with DU")
     cash: Decimal = Field(Decimal(1_000_000), ge=0, decimal_places=2, description="USD at the start")
 
@@ -80,7 +83,9 @@ class Settings(config.Settings):
         30, gt=0, description="real seconds after which a client that has read nothing of what waits is disconnected"
     )
     messages_per_second: int = Field(
-        50, ge=0, description="of one client; beyond it error 100, and the third time its end; 0 = without limit"
+        50,
+        ge=0,
+        description="of one client; beyond it error 100, the third time its end; 0 lifts this and the Web API's limits",
     )
     market_data_lines: int = Field(100, ge=0, description="IBKR's limit, error 101; 0 = without limit")
     historical_pacing: bool = Field(True, description="IBKR's limits for small bars, ticks and real-time bars")

@@ -24,6 +24,10 @@ class QuoteLine:
     providers: frozenset[str] = frozenset()
     """News providers whose headlines are sent."""
     delayed: bool = False
+    keeps_last: bool = False
+    """The client wants the last values while the market is closed: frozen data."""
+    data_type: int = 0
+    """What it was told that its values are; 0 before the first word."""
     sent: dict[int, object] = field(default_factory=dict[int, object])
     place: datetime | None = None
 

@@ -63,6 +63,10 @@ class MarketPublisher:
         """Send a line what it has not got yet."""
         self._quotes.at(self._engine.now).send(session, request_id, line)
 
+    def send_type(self, session: ClientSession, request_id: int, line: QuoteLine) -> None:
+        """Say whether a line's values are live, delayed or frozen."""
+        self._quotes.at(self._engine.now).send_type(session, request_id, line)
+
     def _send_seconds(self, session: ClientSession, request_id: int, stream: SecondsStream, before: datetime) -> None:
         market, contract_id = self._engine.market, stream.instrument.contract_id
         for bar in real_time.five_second_bars(

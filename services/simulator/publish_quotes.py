@@ -17,6 +17,8 @@ from services.simulator.wire import answers
 
 DELAY = timedelta(minutes=15)
 """How old delayed data are (IBKR, "Delayed market data")."""
+LIVE, FROZEN, DELAYED, DELAYED_FROZEN = 1, 2, 3, 4
+"""Types of market data (IBKR, "Market data types")."""
 _VOLATILITY_HALT, _NOT_HALTED = "2", "0"
 _SIZES = present.SIZE_OF
 _Moment: TypeAlias = tuple[Tape, int, Quote, Sequence[tuple[int, Decimal, int]]]
@@ -39,6 +41,8 @@ class QuoteSender:
 
     def send(self, session: ClientSession, request_id: int, line: QuoteLine) -> None:
         """Send the ticks that differ from what the client has; nothing if there was no tick since."""
+        if line.keeps_last:
+            self.send_type(session, request_id, line)
         if line.legs:
             self._send_combo(session, request_id, line)
             return
@@ -57,6 +61,22 @@ class QuoteSender:
             self._send_greeks(session, request_id, line, tape, index, quote)
         if line.generic:
             self._send_generic(session, request_id, line, Place(self._market, line.instrument, tape, index))
+
+    def send_type(self, session: ClientSession, request_id: int, line: QuoteLine) -> None:
+        """Say what the values are, live or delayed, or frozen while the market is closed, if that has changed."""
+        frozen = line.keeps_last and not any(
+            self._is_open(contract_id)
+            for contract_id in [leg.contract_id for leg in line.legs] or [line.instrument.contract_id]
+        )
+        data_type = (DELAYED_FROZEN if frozen else DELAYED) if line.delayed else FROZEN if frozen else LIVE
+        if data_type != line.data_type:
+            line.data_type = data_type
+            session.send(answers.MARKET_DATA_TYPE, {"request_id": request_id, "market_data_type": data_type})
+
+    def _is_open(self, contract_id: int) -> bool:
+        """Whether it trades; its last trade is still live."""
+        moment = self._moment(contract_id, delayed=False)
+        return moment is not None and moment[0].start <= self._now <= moment[0].end
 
     def _moment(self, contract_id: int, delayed: bool) -> _Moment | None:
         key = contract_id, delayed

@@ -41,6 +41,7 @@ class Server:
         self._port = settings.port
         self._reopening: asyncio.Task[None] | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._stopped = False
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         faults.serve(self._handle, self.refuse, self._failed)
 
@@ -66,6 +67,7 @@ class Server:
         for task in tasks:
             task.cancel()
         self._gatekeeper.close()
+        self._stopped = True
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def refuse(self, seconds: float) -> None:
@@ -93,10 +95,15 @@ class Server:
 
     # -- a connection -----------------------------------------------------------------------------------------------
 
-    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = asyncio.current_task()
-        assert connection is not None  # noqa: S101 - this is a coroutine
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._stopped:  # it was on its way in when the door closed
+            writer.transport.abort()
+            return
+        connection = asyncio.create_task(self._connected(reader, writer))
         self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             if len(self._connections) <= self._settings.maximum_clients + _STRANGERS:
                 await self._serve(reader, writer)
@@ -107,7 +114,6 @@ class Server:
         except Exception as error:  # noqa: BLE001 - our own failure: the service must not go on as if nothing happened
             self._failed(error)
         finally:
-            self._connections.discard(connection)
             await _closed(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

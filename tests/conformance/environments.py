@@ -1,6 +1,6 @@
 """An environment for each client library, because two of them install a package of the same name.
 
-ib_async lives in the project's own environment. The others are installed when they are first wanted, from
+ib_async and ibind live in the project's own environment. The others are installed when they are first wanted, from
 requirements with hashes, into `.clients/` under the project's root.
 """
 
@@ -21,7 +21,7 @@ def interpreter(client: str) -> Path:
 
     Several test runs may ask at the same time. Raises CalledProcessError if pip cannot install.
     """
-    if client == "ib_async":
+    if client in ("ib_async", "ibind"):
         return Path(sys.executable)
     requirements = Path(__file__).parent / "requirements" / f"{client}.txt"
     wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()

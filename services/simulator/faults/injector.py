@@ -18,6 +18,7 @@ from services.simulator.faults.model import Rule, Script
 from services.simulator.faults.names import check
 from services.simulator.faults.seen import Seen, see
 from services.simulator.faults.traffic import Handle, Traffic
+from services.simulator.faults.world import World
 from services.simulator.session import ClientSession
 from services.simulator.wire import answers, requests
 from services.simulator.wire.framing import LENGTH, split_fields
@@ -45,6 +46,11 @@ class Faults:
         """`handle` carries out a request, `refuse` closes the door for seconds, `failed` is told what went wrong."""
         self._traffic.handle, self._failed = handle, failed
         self._stage.refuse = lambda seconds: refuse(seconds * self._scale)
+
+    @property
+    def world(self) -> World:
+        """The state of the world outside the gateway."""
+        return self._traffic.world
 
     # -- rules ------------------------------------------------------------------------------------------------------
 

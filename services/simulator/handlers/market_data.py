@@ -9,11 +9,11 @@ from services.simulator.core.news import PROVIDERS
 from services.simulator.data_subscriptions import QuoteLine
 from services.simulator.handlers import Handler, RefusedError, combo_legs, find_contract
 from services.simulator.handlers.data import COMBO, answered, check_limit, check_new, end_line, permitted
+from services.simulator.publish_quotes import DELAYED_FROZEN, FROZEN
 from services.simulator.session import ClientSession
 from services.simulator.wire import answers, requests
 from services.simulator.wire.requests import Request
 
-_LIVE, _FROZEN, _DELAYED, _DELAYED_FROZEN = 1, 2, 3, 4
 _NEWS = 292
 _NEWS_PROVIDERS = re.compile(r"292:([A-Z0-9+\-_]+)")
 _TOO_MANY = (101, "Max number of tickers has been reached")
@@ -69,8 +69,8 @@ def _generic_ticks(text: str) -> tuple[frozenset[int], frozenset[str]]:
 
 def _begin(broker: Broker, session: ClientSession, request_id: int, line: QuoteLine) -> None:
     market, now = broker.engine.market, broker.engine.now
-    data_type = _data_type(broker, session, line)
-    session.send(answers.MARKET_DATA_TYPE, {"request_id": request_id, "market_data_type": data_type})
+    line.keeps_last = session.market_data_type in (FROZEN, DELAYED_FROZEN)
+    broker.market_data.send_type(session, request_id, line)
     step = COMBO.unit
     if not line.legs:
         quote = market.quote(line.instrument.contract_id, now)
@@ -83,16 +83,6 @@ def _begin(broker: Broker, session: ClientSession, request_id: int, line: QuoteL
 def bbo_exchange(instrument: Instrument) -> str:
     """Return the key to the components of the best bid and offer, of which only routed instruments have any."""
     return "9c0001" if instrument.exchange == "SMART" else ""
-
-
-def _data_type(broker: Broker, session: ClientSession, line: QuoteLine) -> int:
-    """Return live or delayed, frozen if the market is closed and the client wants the last known values."""
-    ids = [leg.contract_id for leg in line.legs] or [line.instrument.contract_id]
-    closed = all(broker.engine.market.tape_at(contract_id, broker.engine.now) is None for contract_id in ids)
-    frozen = closed and session.market_data_type in (_FROZEN, _DELAYED_FROZEN)
-    if line.delayed:
-        return _DELAYED_FROZEN if frozen else _DELAYED
-    return _FROZEN if frozen else _LIVE
 
 
 def cancel_quotes(broker: Broker, session: ClientSession, request: Request) -> None:

@@ -83,6 +83,9 @@ def _prices(request: Request, kind: OrderType | None) -> dict[str, Decimal | Non
     limit, offset = _number(request, "limit_price"), _number(request, "aux_price")
     prices: dict[str, Decimal | None] = {}
     if kind.trading in PEGGED:
+        competing = "compete_against_best_offset"  # of PEG BEST; infinite = up to the midpoint, taken as none here
+        if not request.text(competing).startswith("Infinit"):
+            offset = _number(request, competing) or offset
         return {"aux_price": offset or _number(request, "percent_offset") or Decimal(0), "price_cap": limit or None}
     if kind.trigger in (Trigger.STOP, Trigger.TOUCH):
         prices["aux_price"] = offset

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ib_async import IB, MarketOrder, Stock
 
+from cli.servers import free_port
 from tests.component.simulator.test_sim_command import move, simulator, until
 from tests.conformance.environments import ROOT, interpreter
 
@@ -23,8 +24,9 @@ OUTPUTS = re.findall(r"It prints (.*?)[:(]", PAGE)
 @pytest.mark.parametrize(("client", "output"), list(zip(EXAMPLES, OUTPUTS, strict=True)))
 def test_an_example_prints_what_the_page_says(tmp_path: Path, client: str, output: str) -> None:
     python = interpreter(client)
-    with simulator(tmp_path, "--speed", "600") as (_, port, _control):
-        example = EXAMPLES[client].replace("4002", str(port))
+    web_port = str(free_port())
+    with simulator(tmp_path, "--speed", "600", "--web-port", web_port) as (_, port, _control):
+        example = EXAMPLES[client].replace("4002", str(port)).replace("5000", web_port)
         result = subprocess.run([python, "-c", example], capture_output=True, text=True, timeout=60, check=True)  # noqa: S603
     assert result.stdout.splitlines() == re.findall(r"`(.*?)`", output)
 
