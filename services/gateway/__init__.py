@@ -4,5 +4,5 @@ Decides: nothing about trading; whether an order may go on the wire (session rea
          what the broker's statuses and error codes mean.
 Reads:   broker.commands, market.commands; the TWS API connection.
 Writes:  broker.events, market.quotes.
-Owns:    broker_orders; the connection to IB Gateway or TWS, its client id and its order ids.
+Owns:    broker_orders, leases; the connection to IB Gateway or TWS, its client id and its order ids.
 """

@@ -17,15 +17,18 @@ from shared.messages.base import Envelope, Message, originate
 from shared.messages.market import Quote, QuoteBatch
 
 SOURCE = "gateway"
+LEASE_RETRY_SECONDS = 0.1
 QUOTES = Counter("millrace_gateway_quotes_published_total", "Quotes published, after conflation")
 
 
 class Publisher:
-    """`take_quotes` gives the quotes of the next batch."""
+    """`take_quotes` gives the quotes of the next batch, `may_speak` says whether this process still is the gateway:
+    one that was frozen and thaws must not tell old states over its successor's."""
 
-    def __init__(self, bus: Bus, take_quotes: Callable[[], Sequence[Quote]]) -> None:
+    def __init__(self, bus: Bus, take_quotes: Callable[[], Sequence[Quote]], may_speak: Callable[[], bool]) -> None:
         self._bus = bus
         self._take_quotes = take_quotes
+        self._may_speak = may_speak
         self._facts = Facts()
         self._process = uuid4().hex  # keys of messages that have no name in the outer world
         self._number = 0
@@ -40,6 +43,11 @@ class Publisher:
         if key is not None:
             self._events.append(self._envelope(message, key))
             self._wake.set()
+
+    async def answer(self, envelope: Envelope[Any]) -> None:
+        """Publish the answer to a command in its turn: after what was said before it, before what is said later."""
+        self._events.append(envelope)
+        await self.flush()
 
     def wake(self) -> None:
         """There are quotes to take."""
@@ -61,6 +69,11 @@ class Publisher:
         """Publish until closed."""
         while self._events or self._waiting or not self._closing:
             await self._wake.wait()
+            if not self._may_speak():
+                if self._closing:
+                    return
+                await asyncio.sleep(LEASE_RETRY_SECONDS)
+                continue
             self._wake.clear()
             events, self._events = self._events, []
             waiting, self._waiting = self._waiting, []
@@ -86,4 +99,5 @@ class Publisher:
 
 def subject(message: Message) -> str:
     """What a message is about: a symbol, an order, or the session."""
-    return str(getattr(message, "symbol", "") or getattr(message, "order_ref", "") or "session")
+    told = getattr(message, "bar", message)
+    return str(getattr(told, "symbol", "") or getattr(told, "order_ref", "") or "session")

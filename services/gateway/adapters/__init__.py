@@ -1,1 +1,1 @@
-"""ib_async: the only place that knows IBKR's names, sentinels and floats."""
+"""The two ways to IBKR, behind one port: the TWS API (`tws`) and the Client Portal Web API (`web`)."""

@@ -26,3 +26,8 @@ class Conflation:
             self._batches, self._repeated_at = 0, now
         self._batches += bool(symbols)
         return symbols
+
+    def forget(self, symbol: str) -> None:
+        """It is not streamed any more."""
+        self.changed.discard(symbol)
+        self._known.discard(symbol)

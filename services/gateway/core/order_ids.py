@@ -1,32 +1,23 @@
-"""Broker order ids: reserved three at a time, never used twice."""
+"""Broker order ids, never used twice, and the order in which a family of orders may be sent."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
 
-STOP_SUFFIX = ".stop"
-TARGET_SUFFIX = ".target"
+from shared.messages.broker_commands import OrderTerms
 
 
-class BracketIds(NamedTuple):
-    """The broker's order ids of a bracket."""
-
-    entry: int
-    stop: int
-    target: int
+def reserve(order_refs: Sequence[str], next_free: int, highest_claimed: int) -> dict[str, int]:
+    """An id for each orderRef: above what the broker says is free, and above all that were ever claimed."""
+    first = max(next_free, highest_claimed + 1, 1)
+    return {order_ref: first + number for number, order_ref in enumerate(order_refs)}
 
 
-def references(order_id: str) -> tuple[str, str, str]:
-    """orderRefs of a bracket: entry, stop, target."""
-    return order_id, order_id + STOP_SUFFIX, order_id + TARGET_SUFFIX
-
-
-def reserve(next_valid_id: int, claimed: Mapping[str, int]) -> BracketIds:
-    """The next three ids: above what the broker says is free and above all that were ever claimed (orderRef -> id)."""
-    first = max(next_valid_id, 1, max(claimed.values(), default=0) + 1)
-    return BracketIds(first, first + 1, first + 2)
-
-
-def claimed_ids(order_id: str, claimed: Mapping[str, int]) -> BracketIds | None:
-    """The ids that an earlier attempt claimed for this bracket, None when there was none."""
-    entry, stop, target = references(order_id)
-    return BracketIds(claimed[entry], claimed[stop], claimed[target]) if entry in claimed else None
+def left_of(orders: Sequence[OrderTerms], withdrawn: Collection[str]) -> tuple[OrderTerms, ...]:
+    """What is left to be sent of orders of which some were withdrawn: children go with their parents."""
+    gone = set(withdrawn)
+    left: list[OrderTerms] = []
+    for order in orders:  # parents come before their children
+        if order.order_ref in gone or order.parent in gone:
+            gone.add(order.order_ref)
+        else:
+            left.append(order)
+    return tuple(left)

@@ -6,23 +6,9 @@ from services.gateway.core.account import choose
 from services.gateway.core.book import blank_report
 from services.gateway.core.conflation import REPEAT_BATCHES, REPEAT_SECONDS, Conflation
 from services.gateway.core.facts import Facts
-from services.gateway.core.order_ids import BracketIds, claimed_ids, reserve
 from shared.messages.broker import BrokerErrorReported, CommissionReported, ErrorEffect
 from shared.quotes import WARM_UP_BATCHES
 from shared.types import Mode, OrderStatus
-
-
-@pytest.mark.parametrize(
-    ("next_valid_id", "claimed", "first"),
-    [(1, {}, 1), (0, {}, 1), (50, {"a": 7}, 50), (3, {"a": 7, "a.stop": 8, "a.target": 9}, 10)],
-)
-def test_reserved_ids_are_above_all_that_were_used(next_valid_id: int, claimed: dict[str, int], first: int) -> None:
-    assert reserve(next_valid_id, claimed) == BracketIds(first, first + 1, first + 2)
-
-
-def test_claimed_ids_are_found_again() -> None:
-    assert claimed_ids("a", {"a": 7, "a.stop": 8, "a.target": 9}) == BracketIds(7, 8, 9)
-    assert claimed_ids("b", {"a": 7}) is None
 
 
 def test_a_batch_carries_what_changed() -> None:
