@@ -8,7 +8,8 @@ from uuid import uuid4
 from starlette.routing import BaseRoute
 
 from services.execution.config import Settings
-from services.execution.core.books import Account, Books, Fill
+from services.execution.core.books import Books
+from services.execution.core.change import Account, Fill
 from services.execution.core.order import Order
 from services.execution.core.position import Position
 from services.execution.handlers import SOURCE, Handlers
@@ -19,7 +20,7 @@ from shared.db import tables
 from shared.db.engine import engine, read_all
 from shared.db.store import Store
 from shared.messages.base import originate
-from shared.messages.broker import RequestSnapshot
+from shared.messages.broker_commands import RequestSnapshot
 from shared.transactor import Effects, Transactor
 
 

@@ -6,18 +6,14 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID, uuid5
 
-from services.execution.core.books import Books, Change
+from services.execution.core.books import Books
+from services.execution.core.change import Change
 from shared.clock import Clock
 from shared.db import tables
 from shared.db.store import Row
 from shared.messages.base import Envelope, Message, follow
-from shared.messages.broker import (
-    BrokerSnapshot,
-    CommissionReported,
-    ExecutionReported,
-    OrderReported,
-    RequestSnapshot,
-)
+from shared.messages.broker import BrokerSnapshot, CommissionReported, ExecutionReported, OrderReported
+from shared.messages.broker_commands import RequestSnapshot
 from shared.messages.job import Job, JobFinished, JobOutcome, RunJob
 from shared.messages.order import CancelEntry, ClosePosition, PlaceOrder, Reconcile, Reconciled
 from shared.transactor import NOTHING, Effects

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import select
 from starlette.routing import BaseRoute
@@ -17,7 +18,7 @@ from shared.db.engine import engine
 from shared.db.store import Store
 from shared.db.tables import bars
 from shared.messages.base import Envelope
-from shared.messages.job import Job, RunJob
+from shared.messages.job import Job, JobFinished, RunJob
 from shared.messages.market import QuoteBatch
 from shared.quotes import following
 from shared.transactor import Effects, Transactor
@@ -45,12 +46,8 @@ class MarketDataService:
                 self._settings.history_bars,
                 self._bus.clock,
                 ends=stored_ends(self._common.database_url, self._common.symbols),
-                runs=[
-                    command.id
-                    for command in await self._bus.tail("job.commands", RECENT_JOBS)
-                    if isinstance(command.data, RunJob) and command.data.job is Job.FETCH_BARS
-                ],
             )
+            await self._perform(market_data.resume(await self._unfinished(), uuid4().hex))
             self._bus.subscribe("broker.events", self._handler(market_data.on_broker_event))
             self._bus.subscribe("job.commands", self._handler(market_data.on_job))
             if self._settings.minute_bars:
@@ -60,6 +57,19 @@ class MarketDataService:
                 await self._transactor.run(stop)
         finally:
             await self._transactor.close()
+
+    async def _unfinished(self) -> list[Envelope[Any]]:
+        """Runs of `fetch_bars` that were asked for, and have not ended."""
+        ended = {
+            event.data.run_id
+            for event in await self._bus.tail("job.events", RECENT_JOBS)
+            if isinstance(event.data, JobFinished)
+        }
+        return [
+            command
+            for command in await self._bus.tail("job.commands", RECENT_JOBS)
+            if isinstance(command.data, RunJob) and command.data.job is Job.FETCH_BARS and command.id not in ended
+        ]
 
     def _handler(self, decide: Callable[[Envelope[Any]], Effects]) -> Callable[[Envelope[Any]], Any]:
         """Without the inbox: most broker events concern us not, and the same event twice finds its bars stored."""

@@ -1,11 +1,13 @@
 """Session, job -> requests for history; history, quotes -> bars.
 
-A run of `fetch_bars` asks for every symbol at once. The gateway answers in the order of the requests, so the answer
-for the last symbol ends the run; nothing about a run has to be remembered but its id.
+A run of `fetch_bars` asks for every symbol at once. Answers come in any order; only those about one symbol come in the
+order of the requests. The run ends when every symbol has one. After a restart in between, symbols whose newest bar is
+not in the store are asked for once more: what their answers were, if they had any, is not known any longer.
 """
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,9 +21,10 @@ from shared.clock import Clock
 from shared.db import tables
 from shared.db.store import Row
 from shared.messages.base import Envelope, follow, originate
-from shared.messages.broker import HistoryFetched, SessionChanged
+from shared.messages.broker import SessionChanged
 from shared.messages.job import Job, JobFinished, JobOutcome, RunJob
-from shared.messages.market import Bar, FetchHistory, QuoteBatch, Subscribe
+from shared.messages.market import Bar, QuoteBatch
+from shared.messages.market_requests import FetchHistory, HistoryFetched, Subscribe
 from shared.transactor import Effects
 from shared.types import SessionState, Timeframe
 
@@ -47,8 +50,17 @@ def bar_effects(bars: Sequence[Bar]) -> tuple[list[Row], list[Envelope[Any]]]:
     return rows, list(envelopes)
 
 
+@dataclass
+class _Run:
+    """A run of `fetch_bars` that goes on; `waiting` are the symbols without an answer."""
+
+    command: Envelope[RunJob]
+    waiting: set[str]
+    began: float = field(default_factory=time.perf_counter)
+
+
 class MarketData:
-    """Knows which daily bars are stored (`ends`: symbol -> ends) and which runs of `fetch_bars` there were (`runs`)."""
+    """Knows which daily bars are stored (`ends`: symbol -> ends) and which runs of `fetch_bars` go on."""
 
     def __init__(
         self,
@@ -57,13 +69,12 @@ class MarketData:
         clock: Clock,
         *,
         ends: dict[str, set[datetime]],
-        runs: Iterable[UUID],
     ) -> None:
         self._symbols = symbols
         self._history_bars = history_bars
         self._clock = clock
         self._ends = {symbol: ends.get(symbol, set()) for symbol in symbols}
-        self._runs = dict.fromkeys(runs, time.perf_counter())
+        self._runs: dict[UUID, _Run] = {}
         self._aggregator = MinuteAggregator()
 
     def on_broker_event(self, event: Envelope[Any]) -> Effects:
@@ -78,9 +89,18 @@ class MarketData:
     def on_job(self, run: Envelope[RunJob]) -> Effects:
         if run.data.job is not Job.FETCH_BARS:
             return Effects()
-        self._runs.setdefault(run.id, time.perf_counter())
-        missing = self._missing()
-        return Effects(messages=[self._fetch(run, symbol, max(USUAL_REQUEST, missing[symbol])) for symbol in missing])
+        self._runs.setdefault(run.id, _Run(run, set(self._symbols)))
+        return Effects(messages=self._ask(run, self._symbols))
+
+    def resume(self, runs: Iterable[Envelope[RunJob]], process: str) -> Effects:
+        """Go on with runs that an earlier process began; `process` names this one."""
+        messages: list[Envelope[Any]] = []
+        for run in runs:
+            self._clock.observe(run.time)
+            behind = self._behind()
+            self._runs[run.id] = _Run(run, set(behind))
+            messages += self._ask(run, behind, again=process) if behind else [self._finish(run.id)]
+        return Effects(messages=messages)
 
     def on_quotes(self, batch: QuoteBatch) -> Effects:
         """The minutes that these quotes close."""
@@ -104,8 +124,11 @@ class MarketData:
 
     def _take_history(self, event: Envelope[HistoryFetched]) -> Effects:
         rows, messages = bar_effects(self._believe(event.data))
-        if event.correlationid in self._runs and event.data.symbol == self._symbols[-1]:
-            messages.append(self._finish(event, event.correlationid))
+        run = self._runs.get(event.correlationid)
+        if run is not None:
+            run.waiting.discard(event.data.symbol)
+            if not run.waiting:
+                messages.append(self._finish(event.correlationid))
         return Effects(rows, messages)
 
     def _believe(self, answer: HistoryFetched) -> tuple[Bar, ...]:
@@ -128,23 +151,35 @@ class MarketData:
         now = self._clock.now()
         return {symbol: history.bars_missing(self._ends[symbol], now, self._history_bars) for symbol in self._symbols}
 
-    def _finish(self, cause: Envelope[Any], run_id: UUID) -> Envelope[Any]:
+    def _behind(self) -> list[str]:
+        """The symbols whose newest bar is not in the store."""
         newest = history.newest_close(self._clock.now())
-        behind = [symbol for symbol in self._symbols if newest not in self._ends[symbol]]
+        return [symbol for symbol in self._symbols if newest not in self._ends[symbol]]
+
+    def _finish(self, run_id: UUID) -> Envelope[Any]:
+        """The end of a run; its id follows from the run's alone, so a second one is not heard."""
+        run = self._runs.pop(run_id)
+        newest, behind = history.newest_close(self._clock.now()), self._behind()
         detail = f"no bar of {newest:%Y-%m-%d} for {', '.join(behind)}" if behind else f"bars until {newest:%Y-%m-%d}"
         report = JobFinished(
             run_id=run_id,
             job=Job.FETCH_BARS,
             outcome=JobOutcome.FAILED if behind else JobOutcome.SUCCEEDED,
             detail=detail,
-            duration_seconds=time.perf_counter() - self._runs[run_id],
+            duration_seconds=time.perf_counter() - run.began,
         )
-        return self._follow(cause, report, Job.FETCH_BARS)
+        return self._follow(run.command, report, Job.FETCH_BARS)
 
-    def _fetch(self, cause: Envelope[Any], symbol: str, count: int) -> Envelope[Any]:
-        return self._follow(cause, FetchHistory(symbol=symbol, timeframe=Timeframe.DAY, count=count), symbol)
+    def _ask(self, run: Envelope[RunJob], symbols: Iterable[str], again: str = "") -> list[Envelope[Any]]:
+        """The requests of a run; `again` tells those of another process apart, which the gateway would leave out."""
+        missing = self._missing()
+        return [self._fetch(run, symbol, max(USUAL_REQUEST, missing[symbol]), again) for symbol in symbols]
+
+    def _fetch(self, cause: Envelope[Any], symbol: str, count: int, again: str = "") -> Envelope[Any]:
+        request = FetchHistory(symbol=symbol, timeframe=Timeframe.DAY, count=count)
+        return self._follow(cause, request, symbol, key=f"{symbol}{again}")
 
     def _follow(
-        self, cause: Envelope[Any], message: FetchHistory | Subscribe | JobFinished, subject: str
+        self, cause: Envelope[Any], message: FetchHistory | Subscribe | JobFinished, subject: str, key: str = ""
     ) -> Envelope[Any]:
-        return follow(cause, message, source=SOURCE, time=self._clock.now(), subject=subject, key=subject)
+        return follow(cause, message, source=SOURCE, time=self._clock.now(), subject=subject, key=key or subject)

@@ -19,15 +19,8 @@ from shared.bus import Bus
 from shared.clock import MessageClock
 from shared.config import Common
 from shared.messages.base import Envelope, Message, follow, originate
-from shared.messages.broker import (
-    AccountValues,
-    BrokerSnapshot,
-    CommissionReported,
-    ExecutionReported,
-    OrderReported,
-    RequestSnapshot,
-    SubmitOrder,
-)
+from shared.messages.broker import AccountValues, BrokerSnapshot, CommissionReported, ExecutionReported, OrderReported
+from shared.messages.broker_commands import RequestSnapshot, SubmitOrder
 from shared.messages.control import Halt, Resume
 from shared.messages.market import Bar, Quote, QuoteBatch
 from shared.messages.strategy import OrderIntent, Purpose
@@ -175,13 +168,14 @@ async def test_an_intent_becomes_one_bracket_and_its_fills_become_a_position(wor
         await world.say("strategy", INTENT, "i1")
         await world.say("strategy", INTENT, "i1")  # a redelivery
         (submit,) = await world.heard("broker.commands", SubmitOrder)
-        order: SubmitOrder = submit.data
+        order, *children = submit.data.orders
+        assert [child.parent for child in children] == [order.order_ref] * 2
         assert (order.quantity, order.limit_price) == (Decimal(250), Decimal("565.02"))
         orders = await world.rows("SELECT order_ref, status FROM orders ORDER BY 1", lambda rows: len(rows) == 3)
         assert {status for _, status in orders} == {"INTENT"}
         fill = ExecutionReported(
             execution_id="e1",
-            order_ref=order.order_id,
+            order_ref=order.order_ref,
             symbol="AAPL",
             side=Side.BUY,
             quantity=Decimal(250),
@@ -190,7 +184,7 @@ async def test_an_intent_becomes_one_bracket_and_its_fills_become_a_position(wor
             perm_id=1,
         )
         report = OrderReported(
-            order_ref=order.order_id,
+            order_ref=order.order_ref,
             status=OrderStatus.FILLED,
             filled=Decimal(250),
             remaining=Decimal(0),
@@ -212,7 +206,7 @@ async def test_an_intent_becomes_one_bracket_and_its_fills_become_a_position(wor
         assert positions == [("AAPL", Decimal(250), Decimal("565.02"), Decimal("1.25"))]
     assert len(await world.heard("broker.commands", SubmitOrder)) == 1
     decisions = await world.rows("SELECT approved, order_id FROM decisions", bool)
-    assert decisions == [(True, order.order_id)]
+    assert decisions == [(True, order.order_ref)]
 
 
 async def test_halt_survives_a_restart_and_resume_arms_after_a_comparison(world: World) -> None:

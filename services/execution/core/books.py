@@ -4,6 +4,8 @@ Invariants:
 1. An execution id is booked once, whatever is redelivered or repeated.
 2. An order is in the books as INTENT before the command that sends it exists.
 3. Nothing here refuses a fill: what the broker executed is true, even for an order that we believed dead.
+4. A corrected execution takes the place of the one before: that is booked back, so that cash stays exact.
+5. A combination moves positions by its legs, which the broker reports as well; its fill as a whole moves nothing.
 """
 
 from dataclasses import dataclass, field, replace
@@ -11,20 +13,12 @@ from datetime import datetime
 from decimal import Decimal
 
 from services.execution.core import order as orders
+from services.execution.core.change import Account, Change, Fill
 from services.execution.core.order import Order
 from services.execution.core.position import ZERO, Position, book
 from services.execution.core.reconcile import compare
-from shared.messages.base import Message
-from shared.messages.broker import (
-    AccountValues,
-    BrokerSnapshot,
-    CancelOrder,
-    CommissionReported,
-    ExecutionReported,
-    ModifyOrder,
-    OrderReported,
-    SubmitOrder,
-)
+from shared.messages.broker import AccountValues, BrokerSnapshot, CommissionReported, ExecutionReported, OrderReported
+from shared.messages.broker_commands import CancelOrder, ModifyOrder, bracket
 from shared.messages.order import (
     CancelEntry,
     ClosePosition,
@@ -34,47 +28,19 @@ from shared.messages.order import (
     PlaceOrder,
     Reconciled,
 )
-from shared.types import Leg, OrderStatus, Side, TimeInForce
+from shared.types import Leg, OrderStatus
 
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """One booked execution; the columns of `fills`. `commission` is None until the broker has reported it."""
-
-    execution_id: str
-    order_ref: str
-    symbol: str
-    side: Side
-    quantity: Decimal
-    price: Decimal
-    realised: Decimal
-    commission: Decimal | None
-    time: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The columns of `accounts`."""
-
-    account: str
-    start_cash: Decimal
-    net_liquidation: Decimal
-    cash: Decimal
-    reported_at: datetime
-
-
-@dataclass
-class Change:
-    """What one message did: the rows that are different now, and what to say (message, key of its id)."""
-
-    orders: dict[str, Order] = field(default_factory=dict[str, Order])
-    fills: dict[str, Fill] = field(default_factory=dict[str, Fill])
-    positions: dict[str, Position] = field(default_factory=dict[str, Position])
-    account: Account | None = None
-    messages: list[tuple[Message, str]] = field(default_factory=list[tuple[Message, str]])
-
-    def say(self, message: Message, key: str) -> None:
-        self.messages.append((message, key))
+_TERMS = (
+    "order_id",
+    "symbol",
+    "side",
+    "quantity",
+    "limit_price",
+    "stop_price",
+    "target_price",
+    "time_in_force",
+    "expires_at",
+)  # of a PlaceOrder, that make its bracket
 
 
 @dataclass
@@ -86,31 +52,31 @@ class Books:
     positions: dict[str, Position] = field(default_factory=dict[str, Position])
     account: Account | None = None
     _early_commissions: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
+    _replaced: dict[str, str] = field(default_factory=dict[str, str])
+    """By the id of an execution, that of its correction."""
+
+    def __post_init__(self) -> None:
+        self._replaced = {fill.corrects: fill.execution_id for fill in self.fills.values() if fill.corrects}
 
     # Commands, from risk
 
     def place(self, command: PlaceOrder, now: datetime) -> Change:
         """Write the bracket down as INTENT and have it sent."""
         change = Change()
-        exit_side = command.side.opposite
-        legs = (
-            (Leg.ENTRY, command.order_id, command.side, command.limit_price, None, command.time_in_force),
-            (Leg.STOP, f"{command.order_id}.stop", exit_side, None, command.stop_price, TimeInForce.GTC),
-            (Leg.TARGET, f"{command.order_id}.target", exit_side, command.target_price, None, TimeInForce.GTC),
-        )
-        for leg, reference, side, limit, stop, time_in_force in legs:
+        submit = bracket(**{name: getattr(command, name) for name in _TERMS})
+        for leg, terms in zip(Leg, submit.orders, strict=True):
             self._put_order(
                 Order(
-                    order_ref=reference,
+                    order_ref=terms.order_ref,
                     order_id=command.order_id,
                     leg=leg,
                     strategy=command.strategy,
-                    symbol=command.symbol,
-                    side=side,
-                    quantity=command.quantity,
-                    limit_price=limit,
-                    stop_price=stop,
-                    time_in_force=time_in_force,
+                    symbol=terms.symbol,
+                    side=terms.side,
+                    quantity=terms.quantity,
+                    limit_price=terms.limit_price,
+                    stop_price=terms.trigger_price,
+                    time_in_force=terms.time_in_force,
                     status=OrderStatus.INTENT,
                     filled=ZERO,
                     average_price=None,
@@ -122,8 +88,7 @@ class Books:
                 ),
                 change,
             )
-        fields = command.model_dump(include=set(SubmitOrder.model_fields))
-        change.say(SubmitOrder.model_validate(fields), command.order_id)
+        change.say(submit, command.order_id)
         return change
 
     def close(self, command: ClosePosition) -> Change:
@@ -184,6 +149,8 @@ class Books:
         if after is order:
             return
         self._put_order(after, change)
+        if order.leg is Leg.STOP and after.status is OrderStatus.REJECTED:
+            self._unprotected(self.orders[order.order_id], change)
         if order.leg is Leg.ENTRY and after.status in (OrderStatus.EXPIRED, OrderStatus.REJECTED) and not after.filled:
             for child in ("stop", "target"):  # they were never sent, or died with their parent
                 protection = self.orders[f"{order.order_id}.{child}"]
@@ -191,6 +158,11 @@ class Books:
                     reason = f"entry {after.status}"
                     dead = replace(protection, status=OrderStatus.CANCELLED, reason=reason, changed_at=now)
                     self._put_order(dead, change)
+
+    def _unprotected(self, entry: Order, change: Change) -> None:
+        """The broker refused the stop: what has not filled yet must not fill without it."""
+        if not entry.status.is_final:
+            change.say(CancelOrder(order_ref=entry.order_ref), f"unprotected:{entry.order_ref}")
 
     def _put_order(self, order: Order, change: Change) -> None:
         before = self.orders.get(order.order_ref)
@@ -214,11 +186,16 @@ class Books:
             )
 
     def _book(self, execution: ExecutionReported, now: datetime, change: Change) -> None:
-        if execution.execution_id in self.fills:
+        if execution.execution_id in self.fills or execution.execution_id in self._replaced or execution.combination:
             return
-        before = self._position(execution.symbol, now)
-        after, realised = book(before, execution.side, execution.quantity, execution.price, now)
-        commission = self._early_commissions.pop(execution.execution_id, None)
+        old = self._newest(execution.corrects) if execution.corrects else None
+        if old is not None and old.execution_id > execution.execution_id:
+            return  # versions of one execution are numbered; a later one is booked
+        if execution.corrects:
+            self._replaced[execution.corrects] = execution.execution_id
+        if old is not None:
+            self._replaced[old.execution_id] = execution.execution_id
+        after, realised = self._moved(execution, old, now)
         fill = Fill(
             execution_id=execution.execution_id,
             order_ref=execution.order_ref,
@@ -227,10 +204,12 @@ class Books:
             quantity=execution.quantity,
             price=execution.price,
             realised=realised,
-            commission=None,
+            commission=old.commission if old else None,
             time=execution.time,
+            multiplier=execution.multiplier,
+            corrects=old.execution_id if old else execution.corrects,
         )
-        self.fills[fill.execution_id] = change.fills[fill.execution_id] = fill
+        self._put_fill(fill, change)
         self.positions[after.symbol] = change.positions[after.symbol] = after
         order = self.orders.get(execution.order_ref)
         change.say(
@@ -248,26 +227,47 @@ class Books:
                 position_quantity=after.quantity,
                 average_price=after.average_price,
                 time=fill.time,
+                corrects=fill.corrects,
             ),
             fill.execution_id,
         )
+        commission = self._early_commissions.pop(execution.execution_id, None)
         if commission is not None:
             self._commission(CommissionReported(execution_id=fill.execution_id, commission=commission), now, change)
 
+    def _newest(self, execution_id: str) -> Fill | None:
+        """The booked version of an execution."""
+        while execution_id in self._replaced:
+            execution_id = self._replaced[execution_id]
+        return self.fills.get(execution_id)
+
+    def _moved(self, execution: ExecutionReported, old: Fill | None, now: datetime) -> tuple[Position, Decimal]:
+        """The position after an execution, with the one that it corrects booked back, and what both realised."""
+        position, realised = self._position(execution.symbol, now), ZERO
+        if old is not None:
+            position, back = book(position, old.side.opposite, old.quantity, old.price * old.multiplier, now)
+            realised = old.realised + back
+        cost = execution.price * execution.multiplier
+        position, gained = book(position, execution.side, execution.quantity, cost, now)
+        return position, realised + gained
+
+    def _put_fill(self, fill: Fill, change: Change) -> None:
+        self.fills[fill.execution_id] = change.fills[fill.execution_id] = fill
+
     def _commission(self, report: CommissionReported, now: datetime, change: Change) -> None:
-        fill = self.fills.get(report.execution_id)
+        fill = self._newest(report.execution_id)
         if fill is None:  # came before its execution; kept until that arrives
             self._early_commissions[report.execution_id] = report.commission
             return
-        if fill.commission is not None:
+        if fill.commission == report.commission:
             return
         position = self._position(fill.symbol, now)
-        fill = replace(fill, commission=report.commission)
-        position = replace(position, commissions=position.commissions + report.commission, changed_at=now)
-        self.fills[fill.execution_id] = change.fills[fill.execution_id] = fill
+        commissions = position.commissions - (fill.commission or ZERO) + report.commission
+        position = replace(position, commissions=commissions, changed_at=now)
+        self._put_fill(replace(fill, commission=report.commission), change)
         self.positions[fill.symbol] = change.positions[fill.symbol] = position
         message = CommissionBooked(execution_id=fill.execution_id, symbol=fill.symbol, commission=report.commission)
-        change.say(message, fill.execution_id)
+        change.say(message, f"{fill.execution_id}:{report.commission}")
 
     def _adopt(self, snapshot: BrokerSnapshot, now: datetime, change: Change) -> None:
         """The first look at an account: what it holds beyond today's fills is where our books begin."""

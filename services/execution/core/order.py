@@ -61,6 +61,7 @@ def apply(order: Order, report: OrderReported, now: datetime) -> Order:
         filled=max(order.filled, report.filled),
         average_price=report.average_price if report.filled > order.filled else order.average_price,
         limit_price=report.limit_price if order.leg is not Leg.STOP and report.limit_price else order.limit_price,
+        stop_price=report.trigger_price or order.stop_price,
         broker_order_id=report.broker_order_id or order.broker_order_id,
         perm_id=report.perm_id or order.perm_id,
         reason=report.reason or order.reason,

@@ -16,7 +16,11 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Shares held (negative = short) and their average price in USD, without commissions. Columns of `positions`."""
+    """Shares or contracts held (negative = short). Columns of `positions`.
+
+    `average_price` is the cost of one in USD, its multiplier included (250 for an option bought at 2.50), without
+    commissions.
+    """
 
     symbol: str
     quantity: Decimal

@@ -3,15 +3,17 @@
 Invariants:
 1. No difference is explained away: each is a Break, and a Break keeps trading disabled.
 2. An order that is only INTENT is no difference: its command may be on its way.
+3. A position that a bracket of ours opened has a working stop, or it is a Break.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from decimal import Decimal
 
 from services.execution.core.order import Order
 from services.execution.core.position import ZERO, Position
 from shared.messages.broker import BrokerPosition
 from shared.messages.order import Break
-from shared.types import OrderStatus
+from shared.types import Leg, OrderStatus
 
 
 def compare(
@@ -26,6 +28,7 @@ def compare(
         held: the broker's positions.
         reported: orderRefs of all orders, open and completed, that the broker reported.
     """
+    orders = list(orders)
     ours = {position.symbol: position.quantity for position in positions if position.quantity}
     theirs = {position.symbol: position.quantity for position in held if position.quantity}
     for symbol in sorted(ours.keys() | theirs.keys()):
@@ -36,3 +39,23 @@ def compare(
         alive = not order.status.is_final and order.status is not OrderStatus.INTENT
         if alive and order.order_ref not in reported:
             yield Break(subject=f"order {order.order_ref}", ours=order.status, broker="not reported")
+    yield from _unprotected(orders, ours)
+
+
+def _unprotected(orders: Iterable[Order], positions: Mapping[str, Decimal]) -> Iterator[Break]:
+    brackets: dict[str, dict[Leg, Order]] = {}
+    for order in orders:
+        brackets.setdefault(order.order_id, {})[order.leg] = order
+    for order_id, legs in brackets.items():
+        entry, stop = legs.get(Leg.ENTRY), legs.get(Leg.STOP)
+        if entry is None or stop is None or not stop.status.is_final or not entry.filled:
+            continue
+        closed = sum((_closed(order) for leg, order in legs.items() if leg is not Leg.ENTRY), ZERO)
+        left = entry.filled - closed
+        if left > 0 and positions.get(entry.symbol, ZERO) * entry.side.sign > 0:
+            ours = f"{left} {entry.symbol} open, its stop {stop.status}"
+            yield Break(subject=f"protection of {order_id}", ours=ours, broker="no working stop")
+
+
+def _closed(exit_order: Order) -> Decimal:
+    return exit_order.quantity if exit_order.status is OrderStatus.FILLED else exit_order.filled

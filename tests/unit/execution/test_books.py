@@ -2,20 +2,22 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import permutations
 
-from services.execution.core.books import Books, Change
+import pytest
+
+from services.execution.core.books import Books
+from services.execution.core.change import Change
 from shared.messages.base import Message
 from shared.messages.broker import (
     AccountValues,
     BrokerPosition,
     BrokerSnapshot,
-    CancelOrder,
     CommissionReported,
     ExecutionReported,
-    ModifyOrder,
     OrderReported,
-    SubmitOrder,
 )
+from shared.messages.broker_commands import CancelOrder, ModifyOrder, SubmitOrder
 from shared.messages.order import CancelEntry, ClosePosition, OrderFilled, PlaceOrder, Reconciled
 from shared.types import OrderStatus, Side, TimeInForce
 
@@ -54,6 +56,12 @@ def execution(
         price=Decimal(price),
         time=NOW,
         perm_id=1,
+    )
+
+
+def corrected(price: str, version: int, *, of: int = 1, side: Side = Side.BUY) -> ExecutionReported:
+    return execution(1, side, price).model_copy(
+        update={"execution_id": f"e.{version:02d}", "corrects": f"e.{of:02d}" if version > 1 else None}
     )
 
 
@@ -166,3 +174,118 @@ def test_a_fill_of_an_order_that_is_not_ours_is_booked_as_external() -> None:
     (fill,) = said(books.report_execution(execution(1, ref=""), NOW), OrderFilled)
     assert isinstance(fill, OrderFilled)
     assert (fill.strategy, fill.position_quantity) == ("EXTERNAL", Decimal(100))
+
+
+def test_a_corrected_fill_takes_the_place_of_the_one_before_and_keeps_its_commission() -> None:
+    books = Books()
+    books.place(PLACE, NOW)
+    books.report_execution(corrected("559.5", 1), NOW)
+    books.report_commission(CommissionReported(execution_id="e.01", commission=Decimal("1.00")), NOW)
+    (said_again,) = said(books.report_execution(corrected("558.5", 2), NOW), OrderFilled)
+    assert isinstance(said_again, OrderFilled)
+    assert (said_again.corrects, said_again.position_quantity) == ("e.01", Decimal(100))
+    position = books.positions["AAPL"]
+    assert (position.quantity, position.average_price) == (Decimal(100), Decimal("558.5"))
+    books.report_commission(CommissionReported(execution_id="e.02", commission=Decimal("1.00")), NOW)
+    assert books.positions["AAPL"].commissions == Decimal("1.00")
+    books.report_commission(CommissionReported(execution_id="e.02", commission=Decimal("1.25")), NOW)
+    assert books.positions["AAPL"].commissions == Decimal("1.25")
+    assert (books.fills["e.01"].commission, books.fills["e.02"].commission) == (Decimal("1.00"), Decimal("1.25"))
+
+
+@pytest.mark.parametrize("order_of_arrival", list(permutations((1, 2, 3))))
+def test_versions_of_one_execution_are_booked_as_the_last_one_however_they_arrive(
+    order_of_arrival: tuple[int, ...],
+) -> None:
+    books = Books()
+    books.place(PLACE, NOW)
+    for version in (*order_of_arrival, *order_of_arrival):
+        books.report_execution(corrected(f"55{version}", version), NOW)
+    position = books.positions["AAPL"]
+    assert (position.quantity, position.average_price, position.realised) == (Decimal(100), Decimal(553), Decimal(0))
+    reloaded = Books(fills=dict(books.fills), positions=dict(books.positions))
+    assert reloaded.report_execution(corrected("551", 1), NOW).messages == []
+    assert reloaded.report_execution(corrected("552", 2), NOW).messages == []
+
+
+def test_a_correction_of_a_sale_leaves_what_the_cash_says() -> None:
+    books = Books()
+    books.report_execution(execution(9, price="550"), NOW)
+    books.report_execution(corrected("560", 1, side=Side.SELL), NOW)
+    books.report_execution(corrected("555", 2, side=Side.SELL), NOW)
+    position = books.positions["AAPL"]
+    assert (position.quantity, position.realised) == (Decimal(0), Decimal(500))
+    assert books.fills["e.02"].realised == Decimal(500)
+
+
+def test_a_combination_moves_positions_by_its_legs_only() -> None:
+    books = Books()
+    whole = execution(1).model_copy(update={"combination": True})
+    assert books.report_execution(whole, NOW).messages == []
+    leg = execution(2, price="2.50").model_copy(update={"multiplier": Decimal(100), "quantity": Decimal(3)})
+    books.report_execution(leg.model_copy(update={"symbol": "AAPL  261218C00200000"}), NOW)
+    assert "AAPL" not in books.positions
+    position = books.positions["AAPL  261218C00200000"]
+    assert (position.quantity, position.average_price) == (Decimal(3), Decimal(250))
+
+
+def test_an_order_that_never_reached_the_broker_is_rejected_and_no_break() -> None:
+    books = Books()
+    books.report_snapshot(snapshot(), NOW)
+    books.place(PLACE, NOW)
+    references = ("AAPL-120601-1", "AAPL-120601-1.stop", "AAPL-120601-1.target")
+    for ref in references:
+        books.report_order(reported(ref, OrderStatus.UNKNOWN), NOW)
+    (result,) = said(books.report_snapshot(snapshot(), NOW), Reconciled)
+    assert isinstance(result, Reconciled)
+    assert len(result.breaks) == 3
+    for ref in references:
+        books.report_order(reported(ref, OrderStatus.REJECTED), NOW)
+    (result,) = said(books.report_snapshot(snapshot(), NOW), Reconciled)
+    assert isinstance(result, Reconciled)
+    assert result.breaks == ()
+
+
+def test_an_entry_whose_stop_is_refused_is_cancelled_unless_it_is_done() -> None:
+    books = Books()
+    books.place(PLACE, NOW)
+    books.report_order(reported("AAPL-120601-1", OrderStatus.SUBMITTED), NOW)
+    refused = reported("AAPL-120601-1.stop", OrderStatus.REJECTED)
+    change = books.report_order(refused, NOW)
+    assert said(change, CancelOrder) == [CancelOrder(order_ref="AAPL-120601-1")]
+    assert said(books.report_order(refused, NOW), CancelOrder) == []
+    other = Books()
+    other.place(PLACE, NOW)
+    other.report_order(reported("AAPL-120601-1", OrderStatus.REJECTED), NOW)
+    assert said(other.report_order(refused, NOW), CancelOrder) == []
+
+
+@pytest.mark.parametrize(
+    ("stop", "target", "found"),
+    [
+        ((OrderStatus.SUBMITTED, 0), (OrderStatus.SUBMITTED, 0), []),
+        ((OrderStatus.REJECTED, 0), (OrderStatus.SUBMITTED, 0), ["protection of AAPL-120601-1"]),
+        ((OrderStatus.CANCELLED, 0), (OrderStatus.CANCELLED, 40), ["protection of AAPL-120601-1"]),
+        ((OrderStatus.CANCELLED, 0), (OrderStatus.FILLED, 100), []),
+    ],
+    ids=["protected", "stop refused", "both gone", "closed"],
+)
+def test_a_position_without_a_working_stop_is_a_break(
+    stop: tuple[OrderStatus, int], target: tuple[OrderStatus, int], found: list[str]
+) -> None:
+    books = Books()
+    books.place(PLACE, NOW)
+    fills = [execution(1)]
+    if target[1]:
+        fills.append(execution(2, Side.SELL, "600", "AAPL-120601-1.target").model_copy(update={"quantity": target[1]}))
+    held = Decimal(100 - target[1])
+    orders = (
+        reported("AAPL-120601-1", OrderStatus.FILLED, 100),
+        reported("AAPL-120601-1.stop", *stop),
+        reported("AAPL-120601-1.target", *target),
+    )
+    positions = (BrokerPosition(symbol="AAPL", quantity=held, average_cost=Decimal("559.5")),) if held else ()
+    change = books.report_snapshot(snapshot(orders=orders, executions=fills, positions=positions), NOW)
+    (result,) = said(change, Reconciled)
+    assert isinstance(result, Reconciled)
+    assert [item.subject for item in result.breaks] == found
