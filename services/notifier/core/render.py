@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from shared.messages.alert import DeadLetter
 from shared.messages.base import Message
-from shared.messages.broker import BrokerErrorReported, ErrorEffect, SessionChanged
+from shared.messages.broker import BrokerErrorReported, ErrorEffect
 from shared.messages.order import OrderChanged, OrderFilled, Reconciled
 from shared.messages.risk import IntentRefused, TradingStateChanged
-from shared.types import OrderStatus, SessionState
+from shared.types import OrderStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,6 @@ def render(event: Message, quiet_codes: Collection[str]) -> Alert | None:
         case Reconciled() if event.breaks:
             lines = [f"{item.subject}: ours {item.ours}, broker {item.broker}" for item in event.breaks]
             return Alert("The books differ from the broker's", "\n".join(lines))
-        case SessionChanged() if event.state in (SessionState.DISCONNECTED, SessionState.READY):
-            return Alert(f"Broker session {event.state}", event.reason)
         case BrokerErrorReported() if event.effect in (ErrorEffect.UNKNOWN, ErrorEffect.ORDER_REJECTED):
             return Alert(f"Broker error {event.code}", event.text)
         case DeadLetter():
