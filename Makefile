@@ -23,10 +23,10 @@ check: install
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-# What needs nothing but processors runs side by side; what starts servers and kills processes, one by one.
+# Side by side, each worker with servers of its own; the whole system and its killing one by one.
 test: check
-	$(BIN)/pytest --numprocesses auto --dist loadfile tests/unit tests/contract tests/component tests/conformance tests/deploy
-	$(BIN)/pytest tests/integration tests/e2e tests/chaos
+	$(BIN)/pytest --numprocesses auto --dist loadfile tests --ignore tests/e2e --ignore tests/chaos
+	$(BIN)/pytest tests/e2e tests/chaos
 
 fmt: install
 	$(BIN)/ruff check --fix .
