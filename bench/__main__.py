@@ -24,11 +24,13 @@ def main() -> None:
     print(f"{'ratio':34}{ratios[0]:>10.2f}{ratios[1]:>10.2f}")
     os.sched_setaffinity(0, everywhere)
     flow = uvloop.run(quotes.run())
-    rate = flow.sent / flow.seconds
     print(f"\nquotes, broker's socket -> gateway -> stream -> last reader, {len(everywhere)} processors")
-    print(f"{flow.sent:,} updates of {flow.symbols} symbols in {flow.ticks:,} ticks, {flow.seconds:.1f} s")
-    print(f"{rate:,.0f} updates a second, {flow.ticks / flow.seconds:,.0f} ticks a second")
-    print(f"ib_async alone, dropping them: {flow.baseline:,.0f} updates a second; ratio {rate / flow.baseline:.2f}")
+    print(f"{flow.sent:,} updates of {flow.symbols} symbols in {flow.ours.ticks:,} ticks")
+    print(f"{'':34}{'ticks/s':>10}{'CPU us/tick':>13}")
+    for name, one in (("Millrace's gateway, published", flow.ours), ("ib_async alone, dropped", flow.alone)):
+        print(f"{name:34}{one.ticks / one.seconds:>10,.0f}{one.microseconds:>13.2f}")
+    speed = flow.ours.ticks / flow.ours.seconds / (flow.alone.ticks / flow.alone.seconds)
+    print(f"{'ratio':34}{speed:>10.2f}{flow.ours.microseconds / flow.alone.microseconds:>13.2f}")
     print(f"{flow.batches:,} batches; newest value of every symbol arrived: {'yes' if flow.complete else 'NO'}")
     print()
     asyncio.run(simulator.main())  # ib_async, which it measures against, does not know uvloop

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import time
 
 import ib_async
 
@@ -14,10 +15,11 @@ async def main(port: int) -> None:
     for contract in await client.qualifyContractsAsync(*contracts):
         client.reqMktData(contract)
     await client.reqCurrentTimeAsync()
-    print("subscribed", flush=True)
-    while await asyncio.to_thread(sys.stdin.readline):  # somebody asks: have you read everything?
+    while True:
         await client.reqCurrentTimeAsync()
-        print("read", flush=True)
+        print(time.process_time(), flush=True)  # all that was sent before is read; so much processor time it took
+        if not await asyncio.to_thread(sys.stdin.readline):  # somebody asks again
+            return
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """How many quotes a second the system takes from the broker's socket to the last reader, losing no newest value."""
 
 import asyncio
+import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -20,17 +21,28 @@ TICKS = 2000
 
 
 @dataclass(frozen=True)
-class Flow:
-    """`sent` counts updates of a symbol, `ticks` the tick messages that carry them (prices, sizes, volume, time ...).
+class Run:
+    """`ticks` counts tick messages (prices, sizes, volume, time ...), `cpu` is the reader's processor seconds."""
 
-    `baseline` is updates a second that ib_async alone takes from the same socket and drops.
-    """
+    seconds: float
+    ticks: int
+    cpu: float
+
+    @property
+    def microseconds(self) -> float:
+        """Of processor time, for one tick."""
+        return self.cpu / self.ticks * 1e6
+
+
+@dataclass(frozen=True)
+class Flow:
+    """`sent` counts updates of a symbol, each of several ticks. `alone`: ib_async takes the same from the same socket
+    and drops it."""
 
     symbols: int
     sent: int
-    ticks: int
-    seconds: float
-    baseline: float
+    ours: Run
+    alone: Run
     batches: int
     complete: bool
 
@@ -43,16 +55,33 @@ async def run() -> Flow:
         async with broker(settings) as simulator:
             environment = {"MILLRACE_BENCH_SYMBOLS": ",".join(SYMBOLS)}
             with program("bench.drop", str(simulator.port), environment=environment) as client:
-                await _line(client.stdout)
-                seconds, _ = await _send(simulator, lambda: asyncio.sleep(0))
-                baseline = TICKS * len(SYMBOLS) / seconds
+                alone = await _alone(simulator, client)
         async with broker(settings) as simulator:
-            return await _through_the_gateway(where, simulator, baseline)
+            return await _through_the_gateway(where, simulator, alone)
 
 
-async def _through_the_gateway(where: Servers, simulator: Simulator, baseline: float) -> Flow:
+async def _alone(simulator: Simulator, client: subprocess.Popen[bytes]) -> Run:
+    before = float(await _line(client.stdout))
+    after = before
+
+    async def read() -> None:
+        nonlocal after
+        assert client.stdin is not None
+        client.stdin.write(b"\n")
+        client.stdin.flush()
+        after = float(await _line(client.stdout))
+
+    seconds, ticks = await _send(simulator, read)
+    return Run(seconds, ticks, after - before)
+
+
+async def _through_the_gateway(where: Servers, simulator: Simulator, alone: Run) -> Flow:
     environment = service_environment(
-        where, "gateway", SYMBOLS=orjson.dumps(SYMBOLS).decode(), GATEWAY__PORT=str(simulator.port)
+        where,
+        "gateway",
+        SYMBOLS=orjson.dumps(SYMBOLS).decode(),
+        GATEWAY__PORT=str(simulator.port),
+        GATEWAY__SPARE_LINES="0",
     )
     with (
         program("services.gateway", environment=environment),
@@ -60,11 +89,12 @@ async def _through_the_gateway(where: Servers, simulator: Simulator, baseline: f
     ):
         await until_ready([environment])
         await _line(reader.stdout)
-        async with httpx.AsyncClient(timeout=60) as client:
-            url = f"http://127.0.0.1:{environment['MILLRACE_HTTP_PORT']}/time"
-            seconds, ticks = await _send(
-                simulator, lambda: client.get(url)
-            )  # answers once all it received is published
+        async with httpx.AsyncClient(timeout=60, base_url=_address(environment)) as client:
+            await client.get("/time")  # all lines are open
+            before = await _cpu(client)
+            # answers once all it received is published
+            seconds, ticks = await _send(simulator, lambda: client.get("/time"))
+            ours = Run(seconds, ticks, await _cpu(client) - before)
         await asyncio.sleep(0.5)
         reader.send_signal(2)
         seen = orjson.loads(await _line(reader.stdout))
@@ -74,7 +104,18 @@ async def _through_the_gateway(where: Servers, simulator: Simulator, baseline: f
         quote is not None and [Decimal(price) for price in seen["newest"].get(symbol, ())] == [quote.bid, quote.ask]
         for symbol, quote in expected.items()
     )
-    return Flow(len(SYMBOLS), TICKS * len(SYMBOLS), ticks, seconds, baseline, seen["batches"], complete)
+    return Flow(len(SYMBOLS), TICKS * len(SYMBOLS), ours, alone, seen["batches"], complete)
+
+
+def _address(environment: Mapping[str, str]) -> str:
+    return f"http://127.0.0.1:{environment['MILLRACE_HTTP_PORT']}"
+
+
+async def _cpu(client: httpx.AsyncClient) -> float:
+    """The processor seconds that a service has used."""
+    name = "process_cpu_seconds_total "
+    metrics = (await client.get("/metrics")).text.splitlines()
+    return next(float(line.removeprefix(name)) for line in metrics if line.startswith(name))
 
 
 async def _line(stream: object) -> bytes:
