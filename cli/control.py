@@ -44,6 +44,18 @@ async def market_time(bus: Bus) -> datetime | None:
     return max(times, default=None)
 
 
+async def command_time(deployment: Deployment, bus: Bus) -> datetime:
+    """The time that a command bears.
+
+    Raises:
+        CommandError: there is no market time yet.
+    """
+    now = await market_time(bus) if deployment.mode is Mode.SIMULATED else bus.clock.now()
+    if now is None:
+        raise CommandError("the broker has not told the time yet; try again when 'millrace status' shows it")
+    return now
+
+
 def trading_state(database: Engine) -> Record | None:
     """The row of `trading_state`; None before risk has started for the first time."""
     found = rows(database, sa.select(tables.trading_state))
@@ -62,9 +74,7 @@ async def order_state(deployment: Deployment, command: Halt | Resume) -> Record:
     database = engine(deployment.database_url)
     try:
         await bus.open()
-        now = await market_time(bus) if deployment.mode is Mode.SIMULATED else bus.clock.now()
-        if now is None:
-            raise CommandError("the broker has not told the time yet; try again when 'millrace status' shows it")
+        now = await command_time(deployment, bus)
         key = f"{type(command).__name__}:{uuid4()}"
         await bus.publish([originate(command, source=SOURCE, time=now, subject="account", key=key)])
         deadline = time.monotonic() + ANSWER_SECONDS

@@ -19,6 +19,8 @@ from cli.demo import FIRST, LAST, Demo, chosen_sessions, kill_plan, print_outcom
 from cli.deployment import books, find
 from cli.errors import CommandError
 from cli.launcher import Copy, Options, run
+from cli.market import market
+from cli.options import DataFolder
 from cli.pacer import Pacer
 from cli.pacing import pace_market
 from cli.screen import show_started, show_status
@@ -65,15 +67,13 @@ def _day(value: str | date) -> date:
 BRISK = {
     "MILLRACE_GATEWAY__HEARTBEAT_SECONDS": "0.02",
     "MILLRACE_GATEWAY__REQUESTS_PER_SECOND": "0",
+    "MILLRACE_GATEWAY__LEASE_SECONDS": "5",
     "MILLRACE_GATEWAY__RECONNECT_BACKOFF_SECONDS": "1",
     "MILLRACE_SIMULATOR__MESSAGES_PER_SECOND": "0",
 }
 
 app = typer.Typer(cls=FriendlyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-DataFolder = Annotated[
-    Path, typer.Option("--data-folder", envvar="MILLRACE_DATA_FOLDER", help="Where this copy keeps everything.")
-]
 ConfigFolder = Annotated[Path, typer.Option("--config", envvar=CONFIG_FOLDER, help="Folder of the TOML files.")]
 FirstPort = Annotated[
     int | None, typer.Option(help="Redis, PostgreSQL, the simulator and the health endpoints take the ports from here.")
@@ -267,6 +267,7 @@ def pace(
 
 
 app.command()(sim)
+app.add_typer(market)
 
 
 def _say(text: str) -> None:

@@ -29,11 +29,12 @@ def orders(database: Engine, *, newest: int | None = None) -> list[Record]:
 
 
 def fills(database: Engine) -> list[Record]:
-    """Fills with the order_id, leg and strategy of their orders, in the order they happened."""
-    order, fill = tables.orders, tables.fills
+    """Fills with the order_id, leg and strategy of their orders, in the order they happened; corrected ones once."""
+    order, fill, correction = tables.orders, tables.fills, tables.fills.alias()
     query = (
         sa.select(fill, order.c.order_id, order.c.leg, order.c.strategy)
         .join(order, fill.c.order_ref == order.c.order_ref)
+        .where(~sa.exists().where(correction.c.corrects == fill.c.execution_id))
         .order_by(fill.c.time, fill.c.execution_id)
     )
     return rows(database, query)

@@ -265,5 +265,3 @@ class Broker(Protocol):
     async def snapshot(self, account: str, request_id: UUID | None) -> BrokerSnapshot:
         """Ask for everything. Raises RequestRefused; never takes silence for an empty answer."""
         ...
-
-

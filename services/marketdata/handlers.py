@@ -81,8 +81,8 @@ class MarketData:
         match event.data:
             case SessionChanged(state=SessionState.READY):
                 return self._begin_session(event)
-            case HistoryFetched(timeframe=Timeframe.DAY):
-                return self._take_history(event)
+            case HistoryFetched(timeframe=Timeframe.DAY) if event.causationid != event.correlationid:
+                return self._take_history(event)  # a person's question has no cause, and its bars are not stored
             case _:
                 return Effects()
 

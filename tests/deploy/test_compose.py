@@ -32,6 +32,14 @@ def test_it_has_every_service_and_one_image_for_all(services: dict[str, Any]) ->
     assert [name for name, service in services.items() if "build" in service] == ["config"]
 
 
+def test_a_gateway_that_does_not_ration_itself_meets_a_simulator_that_does_not_either(services: dict[str, Any]) -> None:
+    overlay = (ROOT / "deploy/k8s/overlays/simulated/kustomization.yaml").read_text()
+    assert services["gateway"]["environment"]["MILLRACE_GATEWAY__REQUESTS_PER_SECOND"] == 0
+    assert services["simulator"]["environment"]["MILLRACE_SIMULATOR__MESSAGES_PER_SECOND"] == 0
+    for setting in ("MILLRACE_GATEWAY__REQUESTS_PER_SECOND=0", "MILLRACE_SIMULATOR__MESSAGES_PER_SECOND=0"):
+        assert setting in overlay
+
+
 def test_every_container_is_hardened(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert service["read_only"] is True, name

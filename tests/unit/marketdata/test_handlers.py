@@ -14,7 +14,7 @@ from shared.messages.base import Envelope, follow, originate
 from shared.messages.broker import BrokerTime, SessionChanged
 from shared.messages.job import Job, JobFinished, JobOutcome, RunJob
 from shared.messages.market import Bar
-from shared.messages.market_requests import FetchHistory, HistoryFetched, Subscribe
+from shared.messages.market_requests import FetchHistory, HistoryFetched, HistoryKind, Subscribe
 from shared.types import SessionState, Timeframe
 
 DAYS = sessions(date(2012, 5, 1), date(2012, 6, 1))
@@ -76,6 +76,14 @@ def test_a_run_asks_for_every_symbol_and_ends_when_each_has_an_answer(order: tup
     *bars, finished = found
     assert [item.data.key for item in bars] == [bar(SYMBOLS[place], DAYS[-1]).key for place in order]
     assert (finished.data.run_id, finished.data.outcome) == (run.id, JobOutcome.SUCCEEDED)
+
+
+def test_what_a_person_asked_for_is_not_stored():
+    service = market_data(DAYS[:-1])
+    question = FetchHistory(symbol="AAPL", timeframe=Timeframe.DAY, count=5, kind=HistoryKind.MIDPOINT)
+    asked = originate(question, source="cli", time=NOW, subject="AAPL", key="x")
+    effects = service.on_broker_event(answer(asked, DAYS))
+    assert (list(effects.rows), list(effects.messages)) == ([], [])
 
 
 def test_an_answer_that_comes_twice_counts_once():
