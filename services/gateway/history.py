@@ -7,11 +7,9 @@ answer are asked once.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from itertools import count
 from math import inf
-from typing import TypeVar
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -19,7 +17,7 @@ from prometheus_client import Counter, Gauge
 from services.gateway.config import Settings
 from services.gateway.core import bar_times
 from services.gateway.core.history_pacing import HistoryPacing
-from services.gateway.ports import BrokerLost, Paced, RequestRefused, TimedOut
+from services.gateway.ports import Paced, RequestRefused, TimedOut
 from services.gateway.session import Session
 from services.gateway.shared_answers import SharedAnswers
 from shared.messages.market import Bar
@@ -32,7 +30,6 @@ USED = Gauge("millrace_gateway_history_budget_used", "Part of the requests for s
 OUTCOMES = Counter("millrace_gateway_history_total", "Questions for history that the broker decided", ["outcome"])
 SHARED = Counter("millrace_gateway_history_shared_total", "Questions for history answered with another one's answer")
 Question = tuple[FetchHistory, datetime]
-T = TypeVar("T")
 _log = structlog.get_logger()
 
 
@@ -111,7 +108,7 @@ class History:
 
         Its bars are those that were closed when it was asked, by the broker's clock.
         """
-        until = await self._connected(self._now)
+        until = await self._session.connected(self._now)
         question = request, bar_times.floor(until, request.timeframe)  # no bar closes between the two
         if question in self._answers:
             SHARED.inc()
@@ -153,7 +150,7 @@ class History:
     async def _outcome(self, request: FetchHistory, until: datetime) -> HistoryFetched:
         """Raises Paced; every other refusal is an outcome."""
         try:
-            bars = await self._connected(lambda: self._once(request, until))
+            bars = await self._session.connected(lambda: self._once(request, until))
         except Paced:
             raise
         except TimedOut as error:
@@ -170,16 +167,6 @@ class History:
             return tuple(await self._session.broker.requests.history(request, until))
         finally:
             self._turns.give_back(request)
-
-    async def _connected(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do something that needs the broker; when the connection ends meanwhile, do it again on the next."""
-        while True:
-            await self._session.linked.wait()
-            try:
-                return await work()
-            except BrokerLost as error:
-                _log.info("asking again on the next connection", reason=str(error))
-                self._session.give_up()
 
     async def _now(self) -> datetime:
         """The broker's time after this call; one question for all who wait for it."""

@@ -8,9 +8,11 @@ Silence is never taken for an answer: a question without one ends the connection
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
+import structlog
 from prometheus_client import Counter, Histogram
 
 from services.gateway.config import Settings
@@ -34,6 +36,8 @@ HEARTBEAT = Histogram(
     "Round trip of a question for the broker's time, until all it said before is published",
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1, 5),
 )
+T = TypeVar("T")
+_log = structlog.get_logger()
 
 
 class ClientIdTaken(RuntimeError):  # noqa: N818 - it says what happened
@@ -200,11 +204,26 @@ class Session:
             await self.publisher.flush()
         return now
 
-    def give_up(self) -> None:
-        """This connection is of no use any more: make a new one."""
-        self.ready.clear()
-        self.linked.clear()
-        self.broker.disconnect()
+    async def connected(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do something that needs the broker; when its connection ends meanwhile, do it again on the next."""
+        while True:
+            await self.linked.wait()
+            connection = self.broker.closed
+            try:
+                return await work()
+            except BrokerLost as error:
+                _log.info("asking again on the next connection", reason=str(error))
+                self.give_up(connection)
+
+    def give_up(self, connection: asyncio.Event) -> None:
+        """A connection, by its `Broker.closed`, is of no use any more: make a new one, unless there is one already.
+
+        What waited for the message budget finds its connection gone when there has long been another.
+        """
+        if connection is self.broker.closed:
+            self.ready.clear()
+            self.linked.clear()
+            self.broker.disconnect()
 
     def not_ready(self) -> str | None:
         """None when orders can be sent, else the state, since when, and why."""

@@ -10,12 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-import structlog
-
 from services.gateway.config import Settings
 from services.gateway.handlers.lines import LineHandlers
 from services.gateway.history import History
-from services.gateway.ports import BrokerLost, RequestRefused
+from services.gateway.ports import RequestRefused
 from services.gateway.publisher import SOURCE, subject
 from services.gateway.session import Session
 from shared.clock import Clock
@@ -36,7 +34,6 @@ from shared.messages.market_requests import (
 from shared.reader import Postponed
 
 T = TypeVar("T")
-_log = structlog.get_logger()
 
 
 class MarketHandlers:
@@ -108,12 +105,7 @@ class MarketHandlers:
 
     async def _told(self, about: str, ask: Callable[[], Awaitable[T]]) -> tuple[T | None, str | None]:
         """The broker's answer, or why there is none; a question whose connection ends is asked again on the next."""
-        while True:
-            await self._session.linked.wait()
-            try:
-                return await ask(), None
-            except RequestRefused as refusal:
-                return None, f"{about}: {refusal}"
-            except BrokerLost as error:
-                _log.info("asking again on the next connection", about=about, reason=str(error))
-                self._session.give_up()
+        try:
+            return await self._session.connected(ask), None
+        except RequestRefused as refusal:
+            return None, f"{about}: {refusal}"

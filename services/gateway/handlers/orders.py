@@ -81,12 +81,12 @@ class OrderHandlers:
     async def on_broker_command(self, command: Envelope[Any]) -> Effects:
         """Carry a command out. Raises Postponed where that has to wait for the session."""
         gate = self._session.linked if isinstance(command.data, _NEED_A_LINK) else self._session.ready
+        connection = self._broker.closed
         try:
             return await self._handle(command, gate)
         except BrokerLost as error:
             _log.warning("waiting for the broker", command=command.type, reason=str(error))
-            if not self._broker.closed.is_set():
-                self._session.give_up()  # it owes an answer
+            self._session.give_up(connection)
             raise Postponed(gate) from error
 
     async def _handle(self, command: Envelope[Any], gate: asyncio.Event) -> Effects:

@@ -38,6 +38,8 @@ from tests.integration.gateway.desk import SYMBOLS, Desk, until
 
 NOON = datetime.fromisoformat("2026-11-30T12:00:00-05:00")  # the Monday after the half-day of Thanksgiving
 HALF_DAY = session_hours(date(2026, 11, 27))
+RECONNECTS = "millrace_gateway_reconnects_total"
+WAITING = "millrace_gateway_messages_waiting", {"urgency": "data"}
 
 
 @pytest.fixture
@@ -407,3 +409,21 @@ async def test_questions_about_one_symbol_are_answered_in_their_order(desk: Desk
         told = [event.causationid for event in await desk.events(HistoryFetched)]
         assert told == [many.id, few.id]
         assert isinstance(gateway, Gateway)
+
+
+async def test_what_waited_for_the_budget_over_a_lost_connection_spares_the_next_one(desk: Desk) -> None:
+    """A request that finds its connection gone when its turn comes is asked on the new one, and does not end it."""
+    async with desk.gateway(requests_per_second=20):
+        for strike in range(1, 41):
+            await desk.command(
+                FetchContract(symbol=option("AAPL", date(2026, 12, 18), Right.CALL, Decimal(strike)).name)
+            )
+        await until(lambda: (REGISTRY.get_sample_value(*WAITING) or 0) > 10)
+        before = REGISTRY.get_sample_value(RECONNECTS) or 0
+        desk.drop_clients()
+
+        async def all_answered() -> bool:
+            return len(await desk.events(ContractFetched)) == 40
+
+        await until(all_answered)
+        assert (REGISTRY.get_sample_value(RECONNECTS) or 0) - before == 1
