@@ -69,3 +69,8 @@ class Settings(config.Settings):
         False, description="take delayed data of what has no live subscription; orders are refused on them"
     )
     interest_rate: float = Field(0.04, ge=0, le=0.5, description="yearly, for Greeks of options where IBKR sends none")
+
+    @property
+    def where(self) -> str:
+        """What the adapter connects to, in words."""
+        return self.web_url if self.adapter == "web" else f"{self.host}:{self.port}"

@@ -116,7 +116,7 @@ class Session:
         """One connection from beginning to end."""
         self._quoting = False
         refused_since, self._refused_since = self._refused_since, None
-        self.standing.attempt(f"{self._settings.host}:{self._settings.port}")
+        self.standing.attempt(self._settings.where)
         try:
             accounts = await self.broker.connect(self)
             self.standing.account = self._chosen(accounts)
