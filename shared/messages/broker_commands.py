@@ -35,12 +35,6 @@ class NetPrice(Message):
         positive = PriceEffect.DEBIT if side is Side.BUY else PriceEffect.CREDIT
         return self.amount if self.effect is positive else -self.amount
 
-    @classmethod
-    def from_signed(cls, price: Decimal, side: Side) -> "NetPrice":
-        """What a signed limit price of IBKR says; 0 is a debit of nothing."""
-        pays = price >= 0 if side is Side.BUY else price < 0
-        return cls(effect=PriceEffect.DEBIT if pays else PriceEffect.CREDIT, amount=abs(price))
-
 
 class ComboLeg(Message):
     """One leg of a combination; `side` is what happens to it when the combination is bought."""

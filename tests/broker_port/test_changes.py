@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.gateway.ports import Ability, BrokerLost, RequestRefused
+from services.gateway.ports import BrokerLost, RequestRefused
 from services.simulator.faults.effects import ManualOrder
 from shared.messages.broker import BrokerErrorReported, ErrorEffect
 from shared.messages.broker_commands import ComboLeg, ModifyOrder, bracket
@@ -159,7 +159,6 @@ async def test_cancel_of_what_is_done_changes_nothing(stage: Stage) -> None:
     assert stage.told(ref)[-1].status is OrderStatus.FILLED
 
 
-@pytest.mark.needs(Ability.CANCEL_ALL)
 async def test_cancel_all_takes_those_of_others_too(stage: Stage) -> None:
     refs = [await resting(stage), await resting(stage, OrderType.STOP)]
     stage.fire(
@@ -195,7 +194,6 @@ async def test_preview_on_any_account(desk: Desk) -> None:
     assert (await desk.broker.snapshot(desk.account, None)).orders == () or desk.told(order.order_ref) == []
 
 
-@pytest.mark.needs(Ability.COMBINATIONS)
 async def test_preview_of_a_combination(stage: Stage) -> None:
     legs = (ComboLeg(symbol=stage.option(), side=Side.BUY), ComboLeg(symbol=stage.option("C", 2), side=Side.SELL))
     preview = await stage.preview(terms(stage.ref("order"), quantity=1, legs=legs))

@@ -144,7 +144,6 @@ async def test_closed_feed_is_silent(stage: Stage, feed: Feed) -> None:
     assert not [one for one in stage.heard.messages[before:] if "'AAPL'" in repr(one)]
 
 
-@pytest.mark.needs(Ability.SCANNER)
 async def test_scan_ranks_the_market(stage: Stage) -> None:
     def gain(symbol: str) -> float:
         quote = stage.market(symbol)
@@ -159,7 +158,6 @@ async def test_scan_ranks_the_market(stage: Stage) -> None:
     assert list(await stage.broker.requests.scan(ScanMarket(scan_code="TOP_PERC_GAIN", rows=1))) == list(found[:1])
 
 
-@pytest.mark.needs(Ability.SCANNER)
 async def test_scan_leaves_out_what_its_bounds_exclude(stage: Stage) -> None:
     prices = {symbol: stage.market(symbol).last for symbol in ("AAPL", "IBM", "MSFT")}
     dearest = max(prices, key=lambda symbol: prices[symbol])
@@ -169,7 +167,6 @@ async def test_scan_leaves_out_what_its_bounds_exclude(stage: Stage) -> None:
     assert not set(found) & {symbol for symbol in prices if prices[symbol] < prices[dearest] - 1}
 
 
-@pytest.mark.needs(Ability.SCANNER)
 async def test_scan_that_does_not_exist(desk: Desk) -> None:
     with pytest.raises(RequestRefused):
         await desk.broker.requests.scan(ScanMarket(scan_code="NO_SUCH_SCAN"))

@@ -5,14 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from services.gateway.ports import Ability, RequestRefused
+from services.gateway.ports import RequestRefused
 from shared.messages.broker_commands import ComboLeg, ModifyOrder, NetPrice, OrderTerms, PriceEffect, bracket
 from shared.types import OrderStatus, OrderType, Side, TimeInForce
 from tests.broker_port.stage import Stage, cents, limit, terms, until
 from tests.conformance.market import CLOSE, OPEN
-
-OCA = pytest.mark.needs(Ability.OCA)
-COMBINATIONS = pytest.mark.needs(Ability.COMBINATIONS)
 
 
 def family(ref: str, entry: Decimal, stop: Decimal, target: Decimal) -> tuple[OrderTerms, ...]:
@@ -101,7 +98,6 @@ async def test_a_family_with_a_member_that_cannot_be_sent_is_not_sent(stage: Sta
     assert stage.received() == []
 
 
-@OCA
 async def test_group_of_which_one_cancels_all(stage: Stage) -> None:
     near, group = stage.future().between(0.3, above=False), stage.ref("group")
     first, second = stage.ref("first"), stage.ref("second")
@@ -114,7 +110,6 @@ async def test_group_of_which_one_cancels_all(stage: Stage) -> None:
     assert (await stage.order(second, OrderStatus.CANCELLED)).filled == 0
 
 
-@OCA
 async def test_groups_are_apart(stage: Stage) -> None:
     low, refs = cents(stage.market().last / 2), [stage.ref(name) for name in ("a1", "a2", "b1", "b2")]
     for one, two in (refs[:2], refs[2:]):
@@ -151,7 +146,6 @@ EFFECTS = [
 ]
 
 
-@COMBINATIONS
 @pytest.mark.parametrize(("side", "bought", "effect", "sign"), EFFECTS)
 async def test_net_price_arrives_with_its_sign(
     stage: Stage, side: Side, bought: str, effect: PriceEffect, sign: int
@@ -172,7 +166,6 @@ async def test_net_price_arrives_with_its_sign(
     }
 
 
-@COMBINATIONS
 @pytest.mark.parametrize(("side", "bought", "effect", "sign"), EFFECTS)
 async def test_combination_fills_at_its_net_price_or_better(
     stage: Stage, side: Side, bought: str, effect: PriceEffect, sign: int
@@ -196,7 +189,6 @@ async def test_combination_fills_at_its_net_price_or_better(
     assert legs == {near: Side.BUY if holds_near else Side.SELL, far: Side.SELL if holds_near else Side.BUY}
 
 
-@COMBINATIONS
 async def test_combination_at_market_moves_the_positions_of_its_legs(stage: Stage) -> None:
     near, far = calls(stage)
     ref = stage.ref("combo")
@@ -208,7 +200,6 @@ async def test_combination_at_market_moves_the_positions_of_its_legs(stage: Stag
     assert {held.symbol: held.quantity for held in positions} == {near: 1, far: -1}
 
 
-@COMBINATIONS
 async def test_ratios(stage: Stage) -> None:
     near, far = calls(stage)
     ref, legs = (
@@ -221,7 +212,6 @@ async def test_ratios(stage: Stage) -> None:
     assert sums == {near: 2, far: 4}
 
 
-@COMBINATIONS
 async def test_stock_and_option(stage: Stage) -> None:
     """A covered call: 100 shares to each call sold."""
     call, ref = stage.option("C", 2), stage.ref("combo")
@@ -232,7 +222,6 @@ async def test_stock_and_option(stage: Stage) -> None:
     assert {held.symbol: held.quantity for held in positions} == {"AAPL": 100, call: -1}
 
 
-@COMBINATIONS
 async def test_net_price_can_be_changed(stage: Stage) -> None:
     near, far = calls(stage)
     costs, ref = stage.market(near).ask - stage.market(far).bid, stage.ref("combo")
@@ -244,7 +233,6 @@ async def test_net_price_can_be_changed(stage: Stage) -> None:
     assert len(stage.received("modify")) == 1
 
 
-@COMBINATIONS
 async def test_combination_is_known_to_a_second_connection(stage: Stage) -> None:
     near, far = calls(stage)
     ref = stage.ref("combo")
@@ -259,7 +247,6 @@ async def test_combination_is_known_to_a_second_connection(stage: Stage) -> None
     assert stage.working() == []
 
 
-@COMBINATIONS
 async def test_combination_with_a_leg_that_is_not_listed(stage: Stage) -> None:
     near, ref = stage.option("C"), stage.ref("combo")
     legs = (ComboLeg(symbol=near, side=Side.BUY), ComboLeg(symbol="AAPL  240621C00000500", side=Side.SELL))

@@ -125,7 +125,6 @@ async def test_discretionary_amount(stage: Stage) -> None:
     assert stage.booked(ref).request.discretionary_amount == Decimal("0.10")
 
 
-@pytest.mark.needs(Ability.OCA)
 @pytest.mark.parametrize(
     ("kind", "number"),
     [

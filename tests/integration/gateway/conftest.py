@@ -7,6 +7,7 @@ import pytest
 
 from services.simulator.app import Simulator
 from services.simulator.config import Settings
+from shared import reader
 from shared.bus import ensure_groups
 from shared.config import Common
 from tests.integration.gateway.desk import SYMBOLS, Desk
@@ -27,3 +28,9 @@ async def desk(common: Common, simulator: Simulator) -> AsyncIterator[Desk]:
     await ensure_groups(desk.bus.client)
     yield desk
     await desk.close()
+
+
+@pytest.fixture(autouse=True)
+def _short_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader notices only between two reads that it is to stop; a second each would make these tests slow."""
+    monkeypatch.setattr(reader, "BLOCK_MILLISECONDS", 100)

@@ -1,11 +1,13 @@
 """A gateway at work in front of the simulated IB Gateway, and a desk that plays every other service."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+
+import psycopg
 
 from services.gateway.app import Gateway
 from services.gateway.config import Settings
@@ -157,3 +159,13 @@ def order(simulator: Simulator, order_id: str = "order-1", *, limit: str = "", *
         "expires_at": NEVER,
     }
     return bracket(**(values | changes))
+
+
+async def verdicts(desk: Desk, wanted: Sequence[str | None]) -> bool:
+    async with await psycopg.AsyncConnection.connect(desk.common.database_url) as connection:
+        rows = await (await connection.execute("SELECT verdict FROM broker_orders ORDER BY order_ref")).fetchall()
+    return [row[0] for row in rows] == list(wanted)
+
+
+async def last_report(desk: Desk, order_ref: str, status: OrderStatus) -> bool:
+    return (await desk.statuses(order_ref))[-1:] == [status]

@@ -6,15 +6,10 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import psycopg
 import pytest
 
 from services.gateway.adapters.tws.orders import Orders
-from services.gateway.app import Gateway
 from services.gateway.ports import RequestRefused
-from services.simulator.faults.effects import Link
-from services.simulator.faults.model import Script
-from shared import reader
 from shared.messages.base import Envelope
 from shared.messages.broker import (
     BrokerErrorReported,
@@ -26,24 +21,17 @@ from shared.messages.broker import (
     OrderReported,
 )
 from shared.messages.broker_commands import (
-    CancelAllOrders,
     CancelOrder,
     ModifyOrder,
     PreviewOrder,
     RequestSnapshot,
 )
 from shared.types import OrderStatus
-from tests.integration.gateway.desk import DEADLINE_SECONDS, OPEN, Desk, order, until
+from tests.integration.gateway.desk import DEADLINE_SECONDS, OPEN, Desk, order, until, verdicts
 
 BRACKET = ["order-1", "order-1.stop", "order-1.target"]
 QUICK: dict[str, Any] = {"order_timeout_seconds": 0.3, "settle_seconds": 0.2}
 S = OrderStatus
-
-
-@pytest.fixture(autouse=True)
-def _short_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader notices only between two reads that it is to stop; a second each would make these tests slow."""
-    monkeypatch.setattr(reader, "BLOCK_MILLISECONDS", 100)
 
 
 async def test_a_bracket_is_submitted_once_though_delivered_twice(desk: Desk) -> None:
@@ -275,210 +263,6 @@ async def test_a_reconnect_tells_the_same_facts_with_the_same_ids(desk: Desk) ->
         }
 
 
-async def test_claims_get_their_verdicts_in_the_database(desk: Desk) -> None:
-    async with desk.gateway() as gateway:
-        desk.advance()
-        await desk.command(order(desk.simulator))
-        await desk.settled(gateway)
-        await until(lambda: verdicts(desk, ["answered"] * 3))
-    with psycopg.connect(desk.common.database_url) as connection:
-        rows = connection.execute("SELECT order_ref, broker_order_id, quantity FROM broker_orders ORDER BY 2")
-        found = rows.fetchall()
-    assert [row[0] for row in found] == BRACKET
-    assert len({row[1] for row in found}) == 3
-    assert {row[2] for row in found} == {Decimal(100)}
-
-
-async def verdicts(desk: Desk, wanted: Sequence[str | None]) -> bool:
-    async with await psycopg.AsyncConnection.connect(desk.common.database_url) as connection:
-        rows = await (await connection.execute("SELECT verdict FROM broker_orders ORDER BY order_ref")).fetchall()
-    return [row[0] for row in rows] == list(wanted)
-
-
-# Silence
-
-
-def swallow_orders(desk: Desk) -> None:
-    """From now on what clients order never arrives, as behind a dialog that nobody sees."""
-    drop(desk, receives="placeOrder")
-
-
-def drop(desk: Desk, **when: str | tuple[str, ...]) -> None:
-    rule = {"when": {**when, "times": 0}, "do": [{"effect": "drop"}]}
-    desk.simulator.faults.add(Script.model_validate({"rule": [rule]}))
-
-
-async def last_report(desk: Desk, order_ref: str, status: OrderStatus) -> bool:
-    return (await desk.statuses(order_ref))[-1:] == [status]
-
-
-async def test_a_silent_broker_holds_nobody_up_and_its_silence_gets_a_verdict(desk: Desk) -> None:
-    async with desk.gateway(**QUICK) as gateway:
-        desk.advance()
-        swallow_orders(desk)
-        await desk.command(order(desk.simulator))
-        await desk.settled(gateway)  # acknowledged as soon as its bytes are written
-        for order_ref in BRACKET:
-            await until(lambda ref=order_ref: last_report(desk, ref, S.REJECTED))
-            assert await desk.statuses(order_ref) == [S.UNKNOWN, S.REJECTED]
-        reports = [event.data for event in await desk.events(OrderReported)]
-        assert "never reached the broker: missing from" in (reports[-1].reason or "")
-        assert await verdicts(desk, ["lost"] * 3)
-        assert desk.at_broker() == []
-
-
-async def test_a_verdict_is_found_after_a_restart_in_between(desk: Desk) -> None:
-    async with desk.gateway(order_timeout_seconds=60) as gateway:
-        desk.advance()
-        swallow_orders(desk)
-        await desk.command(order(desk.simulator))
-        await desk.settled(gateway)
-        assert await desk.statuses("order-1") == []
-    async with desk.gateway(**QUICK):
-        for order_ref in BRACKET:
-            await until(lambda ref=order_ref: last_report(desk, ref, S.REJECTED))
-            assert await desk.statuses(order_ref) == [S.UNKNOWN, S.REJECTED]
-    async with desk.gateway(**QUICK):
-        assert await desk.statuses("order-1") == [S.UNKNOWN, S.REJECTED], "once and for all"
-
-
-async def test_an_entry_that_waits_for_a_refused_child_for_ever_is_found_out(desk: Desk) -> None:
-    """IBKR keeps a family that is not complete: its entry is there, does not work, and is in no listing."""
-    async with desk.gateway(**QUICK) as gateway:
-        desk.advance()
-        rule = {"when": {"receives": "placeOrder", "order_ref": "*.target"}, "do": [{"effect": "drop"}]}
-        desk.simulator.faults.add(Script.model_validate({"rule": [rule]}))
-        await desk.command(order(desk.simulator, limit="100.00"))
-        for order_ref in BRACKET:
-            await until(lambda ref=order_ref: last_report(desk, ref, S.REJECTED))
-        await desk.settled(gateway)
-        assert desk.at_broker() == []
-
-
-async def test_an_order_that_comes_to_life_after_its_verdict_is_cancelled(desk: Desk) -> None:
-    """As one behind a dialog that somebody confirms at last: nobody counts on it any more."""
-    async with desk.gateway(**QUICK) as gateway:
-        desk.advance()
-        rule = {"when": {"receives": "placeOrder", "times": 0}, "do": [{"effect": "hold", "until": "release"}]}
-        desk.simulator.faults.add(Script.model_validate({"rule": [rule]}))
-        await desk.command(order(desk.simulator, limit="100.00"))
-        for order_ref in BRACKET:
-            await until(lambda ref=order_ref: last_report(desk, ref, S.REJECTED))
-        desk.simulator.faults.clear()  # what was held is delivered
-        for order_ref in BRACKET:
-            await until(lambda ref=order_ref: last_report(desk, ref, S.CANCELLED))
-        await desk.settled(gateway)
-        assert desk.simulator.engine.book.live() == []
-        texts = [event.data.text for event in await desk.events(BrokerErrorReported)]
-        assert any("order-1 was reported never to have reached the broker" in text for text in texts)
-
-
-async def test_an_order_that_came_to_life_while_no_gateway_was_there_is_cancelled(desk: Desk) -> None:
-    async with desk.gateway() as gateway:
-        desk.advance()
-        await desk.command(order(desk.simulator, limit="100.00"))
-        await desk.settled(gateway)
-        await until(lambda: verdicts(desk, ["answered"] * 3))
-    with psycopg.connect(desk.common.database_url) as connection:
-        connection.execute("UPDATE broker_orders SET verdict = 'lost'")
-    async with desk.gateway(**QUICK):
-        for order_ref in BRACKET:
-            await until(lambda ref=order_ref: last_report(desk, ref, S.CANCELLED))
-        assert desk.simulator.engine.book.live() == []
-        await until(lambda: verdicts(desk, ["answered"] * 3))
-
-
-async def test_an_answer_that_was_lost_with_its_connection_is_found_in_the_listing(desk: Desk) -> None:
-    async with desk.gateway() as gateway:
-        desk.advance()
-        drop(desk, sends=("openOrder", "orderStatus"))
-        await desk.command(order(desk.simulator, limit="100.00"))
-        await desk.settled(gateway)
-        assert await desk.statuses("order-1") == []
-        desk.simulator.faults.clear()
-        desk.drop_clients()
-        await until(lambda: verdicts(desk, ["answered"] * 3))
-        newest = (await desk.events(BrokerSnapshot))[-1].data
-        assert {report.order_ref: report.status for report in newest.orders} == dict.fromkeys(BRACKET, S.SUBMITTED)
-        assert S.UNKNOWN not in await desk.statuses("order-1")
-
-
-# What overtakes
-
-
-async def not_linked(desk: Desk, gateway: Gateway) -> None:
-    """Cut IBKR off (1100): orders wait."""
-    desk.simulator.faults.fire(Link(up=False))
-    await until(lambda: not gateway.session.linked.is_set())
-
-
-async def test_a_cancel_withdraws_an_order_that_waits(desk: Desk) -> None:
-    async with desk.starting(port=1) as (gateway, _):  # nobody listens there
-        desk.advance()
-        await desk.command(order(desk.simulator, "first"))
-        await desk.command(order(desk.simulator, "second"))
-        await desk.command(order(desk.simulator, "third"))
-        await desk.command(CancelOrder(order_ref="second"))
-        await desk.command(CancelOrder(order_ref="third.target"))
-        await until(lambda: last_report(desk, "second", S.CANCELLED))
-        await until(lambda: last_report(desk, "second.stop", S.CANCELLED))
-        await until(lambda: last_report(desk, "third.target", S.CANCELLED))
-        assert not gateway.session.ready.is_set()
-    async with desk.gateway() as gateway:
-        await desk.settled(gateway)
-        assert desk.at_broker() == ["first", "first.stop", "first.target", "third", "third.stop"]
-        assert await desk.statuses("second") == [S.CANCELLED]
-
-
-async def test_cancelling_all_withdraws_what_waits_and_cancels_what_works(desk: Desk) -> None:
-    async with desk.gateway() as gateway:
-        desk.advance()
-        await desk.command(order(desk.simulator, "working", limit="100.00"))
-        await desk.settled(gateway)
-        gateway.session.ready.clear()  # not tradable, and linked
-        await desk.command(order(desk.simulator, "waiting", limit="100.00"))
-        await desk.command(CancelAllOrders())
-        await desk.command(order(desk.simulator, "later", limit="100.00"))
-        await until(lambda: last_report(desk, "waiting", S.CANCELLED))
-        await until(lambda: last_report(desk, "working", S.CANCELLED))
-        gateway.session.ready.set()
-        await desk.settled(gateway)
-        assert desk.at_broker() == [
-            "working", "working.stop", "working.target", "later", "later.stop", "later.target"
-        ]  # fmt: skip
-
-
-async def test_a_cancel_overtakes_orders_that_wait_for_the_message_budget(desk: Desk) -> None:
-    async with desk.gateway() as gateway:
-        desk.advance()
-        await desk.command(order(desk.simulator, "working", limit="100.00"))
-        await desk.settled(gateway)
-    async with desk.gateway(requests_per_second=10) as gateway:
-        for number in range(6):
-            await desk.command(order(desk.simulator, f"order-{number}", limit="100.00"))
-        await desk.command(CancelOrder(order_ref="working"))
-        await desk.command(CancelOrder(order_ref="order-5"))
-        await until(lambda: last_report(desk, "order-5", S.CANCELLED))
-        await until(lambda: last_report(desk, "working", S.CANCELLED))
-        assert "order-4" not in desk.at_broker(), "they still wait"
-        await desk.settled(gateway)
-        assert [ref for ref in desk.at_broker() if "." not in ref] == ["working", *(f"order-{n}" for n in range(5))]
-
-
-async def test_a_cancel_of_an_order_that_was_sent_reaches_the_broker_after_it(desk: Desk) -> None:
-    async with desk.gateway() as gateway:
-        desk.advance()
-        for number in range(10):
-            await desk.command(order(desk.simulator, f"order-{number}", limit="100.00"))
-            await desk.command(CancelOrder(order_ref=f"order-{number}"))
-        await desk.settled(gateway)
-        for number in range(10):
-            assert (await desk.statuses(f"order-{number}"))[-1] is S.CANCELLED
-        assert desk.simulator.engine.book.live() == []
-        errors = [event.data for event in await desk.events(BrokerErrorReported)]
-        assert [error for error in errors if error.effect is ErrorEffect.UNKNOWN] == []
-
-
 async def test_a_snapshot_never_lacks_what_was_reported_before_it(desk: Desk) -> None:
     async with desk.gateway() as gateway:
         desk.advance()
@@ -508,20 +292,3 @@ def assert_consistent(events: Sequence[Envelope[Any]]) -> None:
             case _:
                 pass
     assert snapshots >= 9
-
-
-async def test_a_change_waits_while_the_link_is_uncertain(desk: Desk) -> None:
-    async with desk.gateway() as gateway:
-        desk.advance()
-        await desk.command(order(desk.simulator, limit="100.00"))
-        await desk.settled(gateway)
-        await not_linked(desk, gateway)
-        await desk.command(ModifyOrder(order_ref="order-1", limit_price=Decimal("100.50")))
-        await desk.command(order(desk.simulator, "order-2", limit="100.00"))
-        await asyncio.sleep(0.2)  # that nothing happens takes time to see
-        assert desk.at_broker("modify") == []
-        desk.simulator.faults.clear()
-        await until(gateway.session.ready.is_set)
-        await desk.settled(gateway)
-        assert desk.at_broker("modify") == ["order-1"]
-        assert "order-2" in desk.at_broker()

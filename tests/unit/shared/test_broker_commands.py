@@ -5,8 +5,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.messages.broker_commands import (
@@ -70,14 +68,6 @@ def test_a_contradiction_is_refused_by_the_name_of_its_field(changes: dict[str, 
 def test_a_condition_that_lacks_or_has_too_much_is_refused(condition: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="is not allowed"):
         Condition.model_validate(condition)
-
-
-@given(st.sampled_from(PriceEffect), st.decimals(0, 1000, places=2), st.sampled_from(Side))
-def test_a_net_price_reads_back_from_its_sign(effect: PriceEffect, amount: Decimal, side: Side) -> None:
-    price = NetPrice(effect=effect, amount=amount)
-    back = NetPrice.from_signed(price.signed(side), side)
-    assert back.amount == amount
-    assert back.effect is effect or not amount
 
 
 def test_signs_of_a_net_price_are_ibkrs() -> None:

@@ -6,7 +6,6 @@ ended and what is filled stays filled, whoever speaks last.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from typing import Any
 
 from services.gateway.adapters.web import convert
@@ -148,12 +147,18 @@ class OrderWords:
 
     async def _charge(self) -> None:
         """Ask for the trades until all commissions are known: the stream does not tell them."""
+        refusal = ""
         for _ in range(_CHARGE_ATTEMPTS):
-            with suppress(RequestRefused):
+            try:
                 await self.trades_listed(await self._list_trades())
+            except RequestRefused as error:  # asked again: it may be asked too often just now
+                refusal = f": {error}"
             if not self._uncharged():
                 break
             await asyncio.sleep(_CHARGE_SECONDS)
+        else:
+            text = f"the commission of a fill is still not told after {_CHARGE_ATTEMPTS} questions{refusal}"
+            self._session.listener.heard(BrokerErrorReported(code=0, text=text, effect=ErrorEffect.UNKNOWN))
         self._charging = False
 
     async def _traded(self, row: Row) -> None:

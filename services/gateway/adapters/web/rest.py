@@ -5,7 +5,6 @@ import logging
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,6 +21,10 @@ UNAUTHORIZED, TOO_MANY = 401, 429
 SERVER_ERROR = 500  # and above: what became of the request is not known
 BASE_ROUTE = "/v1/api/"
 _URGENT_THREADS, _OTHER_THREADS = 3, 6  # a cancel never waits for a thread that history holds
+
+
+LONGEST_PAGE = 200
+"""Characters of an answer that is no JSON, as they are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +47,14 @@ def _error(data: Any) -> str:
 
 def _answered(response: Any, result: Any) -> Any:
     """Stands in for ibind's own reading of a response, which hides the headers and the text of an error."""
-    data: Any = None
-    with suppress(ValueError):  # an error page, or nothing
+    data, page = None, ""
+    try:
         data = response.json()
+    except ValueError:
+        page = response.text  # of the portal, or nothing: no answer to a question, and no empty one
     date = response.headers.get("Date")
     time = parsedate_to_datetime(date).astimezone(UTC) if date else None
-    error = _error(data) or ("" if response.ok else response.text or response.reason)
+    error = _error(data) or page[:LONGEST_PAGE] or ("" if response.ok else response.reason)
     result.data = Answer(data, time, 0 if response.ok else response.status_code, error)
     return result
 
