@@ -134,15 +134,17 @@ class Client:
         self.library = driver.library
         self.world = world
         self._driver = driver
-        self._sessions: list[str] = []
+        self._sessions: dict[str, int] = {}
 
     def connect(self, client: int = 1, session: str = "main", **options: Any) -> dict[str, Any]:
-        self._sessions.append(session)
+        self._sessions[session] = client
         return self.call("connect", session, port=self.world.port, client=client, **options)
 
     def disconnect(self, session: str = "main") -> None:
-        self._sessions.remove(session)
+        """Leave, and wait until the simulator has noticed: until then the client id is in use (error 326)."""
+        client = self._sessions.pop(session)
         self.call("disconnect", session)
+        until(lambda: self.world.run(lambda: client not in self.world.simulator.broker.sessions))
 
     def call(self, name: str, session: str = "main", **arguments: Any) -> Any:
         return self._driver.call(name, session, **arguments)
