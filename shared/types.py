@@ -26,11 +26,12 @@ class Side(StrEnum):
 
 
 class Leg(StrEnum):
-    """What an order is for: to open a position, or one of the two that protect it."""
+    """What an order is for: to open a position, one of the two that protect it, or to close one that has neither."""
 
     ENTRY = "entry"
     STOP = "stop"
     TARGET = "target"
+    EXIT = "exit"
 
 
 class TimeInForce(StrEnum):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from services.strategy.core.strategy import Bars, Strategy, StrategyError, signals_of
+from services.strategy.core.strategy import Bars, Distance, Strategy, StrategyError, signals_of
 from shared.messages.market import Bar
 from shared.messages.strategy import OrderIntent, Purpose
 from shared.types import Side, Timeframe
@@ -76,8 +76,9 @@ def evaluate(
         side=Side.SELL if leaving else Side.BUY,
         score=1.0,  # one strategy's vote is yes or no
         reason=f"{'exit' if leaving else 'entry'} signal of {instance.name} at close {bar.close}",
-        stop_distance=None if leaving else _price_distance("stop", strategy.stop.at_last(bars)),
-        target_distance=None if leaving else _price_distance("target", strategy.target.at_last(bars)),
+        stop_distance=None if leaving else price_distance("stop", strategy.stop, bars),
+        target_distance=None if leaving else price_distance("target", strategy.target, bars),
+        quantity=None if leaving else strategy.calculate_position_size(bar.close),
         bar=bar,
         expires_at=expires_at,
         job_run_id=job_run_id,
@@ -86,11 +87,15 @@ def evaluate(
 
 def required_bars(strategy: Strategy) -> int:
     """Bars that signals, stop and target need together."""
-    return max(strategy.minimum_bars, strategy.stop.minimum_bars, strategy.target.minimum_bars)
+    distances = [distance.minimum_bars for distance in (strategy.stop, strategy.target) if distance is not None]
+    return max(strategy.minimum_bars, *distances, 0)
 
 
-def _price_distance(name: str, distance: float) -> Decimal:
-    """USD per share as an exact number of cents, at least one."""
+def price_distance(name: str, declared: Distance | None, bars: Bars) -> Decimal | None:
+    """USD per share as of the newest bar, as an exact number of cents, at least one; None where none is declared."""
+    if declared is None:
+        return None
+    distance = declared.at_last(bars)
     if not math.isfinite(distance) or distance <= 0:
         raise StrategyError(f"the {name} distance is {distance}; it must be a positive number of USD per share")
     return max(Decimal(repr(distance)).quantize(CENT), CENT)

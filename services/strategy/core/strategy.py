@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeAlias
 
 import numpy as np
@@ -59,10 +60,14 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What a strategy wants after each bar: boolean arrays of the bars' shape (n,). An exit outweighs an entry."""
+    """What a strategy wants after each bar: arrays of the bars' shape (n,). An exit outweighs an entry.
+
+    `strength` is the technical evidence for an entry, 0 to 1; None counts as 1 everywhere.
+    """
 
     entry: Flags
     exit: Flags
+    strength: Floats | None = None
 
 
 class Distance(BaseModel):
@@ -100,12 +105,19 @@ class Strategy(BaseModel, ABC):
     """Base of every strategy: long only, entered and left at the next opportunity after a bar, one position at a time.
 
     Subclasses add their parameters as bounded fields. `stop` and `target` are declared here; the broker holds them.
+    Without a stop a position ends by an exit signal or by its age, and risk must allow that (`require_stop`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    stop: Distance = Field(description="loss at which the position is closed")
-    target: Distance = Field(description="gain at which the position is closed")
+    stop: Distance | None = Field(description="loss at which the position is closed")
+    target: Distance | None = Field(description="gain at which the position is closed")
+
+    @model_validator(mode="after")
+    def _target_has_a_stop(self) -> "Strategy":
+        if self.stop is None and self.target is not None:
+            raise ValueError("target is set and stop is not; give both, a stop alone, or neither")
+        return self
 
     @property
     @abstractmethod
@@ -120,6 +132,11 @@ class Strategy(BaseModel, ABC):
         """Filter signals, by volume or volatility for instance; as it stands, every signal passes."""
         del bars
         return signals
+
+    def calculate_position_size(self, price: Decimal) -> Decimal | None:
+        """Whole shares to buy at about `price` (USD); None leaves it to risk's sizer. Risk's limits hold either way."""
+        del price
+        return None
 
 
 def signals_of(strategy: Strategy, bars: Bars) -> Signals:

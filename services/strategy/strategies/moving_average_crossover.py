@@ -11,8 +11,8 @@ class MovingAverageCrossover(Strategy):
 
     fast: int = Field(default=5, ge=2, le=200, description="bars in the fast average")
     slow: int = Field(default=20, ge=3, le=400, description="bars in the slow average; more than fast")
-    stop: Distance = Distance(fraction=0.03)
-    target: Distance = Distance(fraction=0.05)
+    stop: Distance | None = Distance(fraction=0.03)
+    target: Distance | None = Distance(fraction=0.05)
 
     @model_validator(mode="after")
     def _slow_is_slower(self) -> "MovingAverageCrossover":

@@ -1,0 +1,1 @@
+"""Pure: tapes in, trades and an equity curve out."""
