@@ -17,6 +17,7 @@ from shared.messages import (
     order,
     risk,
     scan,
+    sentiment,
     strategy,
 )
 from shared.messages.base import Message
@@ -112,6 +113,7 @@ STREAMS: tuple[Stream, ...] = (
     ),
     Stream("scan.commands", (scan.ScanShard,), ("scheduler",), ("scanner",)),
     Stream("scan.results", (scan.ShardScanned,), ("scanner",), ("strategy",)),
+    Stream("sentiment.readings", (sentiment.SentimentReading,), ("sentiment",), ("strategy",)),
     Stream("strategy.signals", (strategy.OrderIntent,), ("strategy",), ("risk",)),
     Stream(
         "order.commands",

@@ -207,42 +207,51 @@ def bracket(
     symbol: str,
     side: Side,
     quantity: Decimal,
-    limit_price: Decimal,
-    stop_price: Decimal,
-    target_price: Decimal,
+    limit_price: Decimal | None,
+    stop_price: Decimal | None,
+    target_price: Decimal | None,
     time_in_force: TimeInForce,
     expires_at: datetime,
+    legs: tuple[ComboLeg, ...] = (),
+    net_price: NetPrice | None = None,
 ) -> SubmitOrder:
-    """A limit entry with a protective stop and a target, which live until one of them fills.
+    """A limit entry, with a protective stop and a target where they have prices; these live until one of them fills.
 
     The entry's orderRef is `order_id`; the children's are `<order_id>.stop` and `<order_id>.target`.
     """
-    entry = OrderTerms(
+    entry = OrderTerms.trusted(
         order_ref=order_id,
         symbol=symbol,
         side=side,
         quantity=quantity,
         order_type=OrderType.LIMIT,
+        legs=legs,
         limit_price=limit_price,
+        net_price=net_price,
         time_in_force=time_in_force,
     )
+    orders = (entry,)
+    if stop_price is not None:
+        orders += (_child(entry, "stop", OrderType.STOP, None, stop_price),)
+    if target_price is not None:
+        orders += (_child(entry, "target", OrderType.LIMIT, target_price, None),)
+    return SubmitOrder.trusted(orders=orders, expires_at=expires_at)
 
-    def child(name: str, order_type: OrderType, limit: Decimal | None, trigger: Decimal | None) -> OrderTerms:
-        return OrderTerms(
-            order_ref=f"{order_id}.{name}",
-            symbol=symbol,
-            side=side.opposite,
-            quantity=quantity,
-            order_type=order_type,
-            limit_price=limit,
-            trigger_price=trigger,
-            time_in_force=TimeInForce.GTC,
-            parent=order_id,
-        )
 
-    stop = child("stop", OrderType.STOP, None, stop_price)
-    target = child("target", OrderType.LIMIT, target_price, None)
-    return SubmitOrder(orders=(entry, stop, target), expires_at=expires_at)
+def _child(
+    entry: OrderTerms, name: str, order_type: OrderType, limit: Decimal | None, trigger: Decimal | None
+) -> OrderTerms:
+    return OrderTerms.trusted(
+        order_ref=f"{entry.order_ref}.{name}",
+        symbol=entry.symbol,
+        side=entry.side.opposite,
+        quantity=entry.quantity,
+        order_type=order_type,
+        limit_price=limit,
+        trigger_price=trigger,
+        time_in_force=TimeInForce.GTC,
+        parent=entry.order_ref,
+    )
 
 
 class ModifyOrder(Message):

@@ -1,42 +1,61 @@
 """Approved orders (only risk writes commands) and the life of every order (only execution writes events)."""
 
 from decimal import Decimal
+from typing import Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from shared.messages.base import Message
 from shared.messages.broker import AccountValues
+from shared.messages.broker_commands import ComboLeg, NetPrice
 from shared.messages.risk import RuleCheck
 from shared.types import Leg, OrderStatus, Side, TimeInForce
 
 
 class PlaceOrder(Message):
-    """An intent that passed every rule, sized and priced. Prices in USD per share, quantity in shares."""
+    """An intent that passed every rule, sized and priced. Prices in USD per share, quantity in shares.
+
+    Without `stop_price` and `target_price` it is a single order; a stop always has a target beside it. With `legs` it
+    is for a combination on `symbol`, has a `net_price` in place of a limit, and is a single order.
+    """
 
     order_id: str = Field(max_length=32)
     strategy: str
     symbol: str
     side: Side
     quantity: Decimal = Field(gt=0)
-    limit_price: Decimal = Field(gt=0)
-    stop_price: Decimal = Field(gt=0)
-    target_price: Decimal = Field(gt=0)
+    limit_price: Decimal | None = Field(default=None, gt=0)
+    stop_price: Decimal | None = Field(default=None, gt=0)
+    target_price: Decimal | None = Field(default=None, gt=0)
     time_in_force: TimeInForce
     expires_at: AwareDatetime
     checks: tuple[RuleCheck, ...]
+    legs: tuple[ComboLeg, ...] = ()
+    net_price: NetPrice | None = None
+
+    @model_validator(mode="after")
+    def _closes_once(self) -> Self:
+        if self.stop_price is not None and self.target_price is None:
+            raise ValueError(
+                f"order {self.order_id} has a stop and no target; add one: a position is closed by moving its target"
+            )
+        return self
 
 
 class ClosePosition(Message):
-    """Close what `order_id` opened, by moving its target to a price that trades now.
+    """Close what `order_id` opened, at a price that trades now: by its target, or by an order of its own without one.
 
-    The stop stays linked to the target at the broker, so the position can never be sold twice.
+    The stop stays linked to the target at the broker, so the position can never be sold twice. With `legs` it closes
+    the combination that was entered with these legs, at `net_price` in place of a limit.
     """
 
     order_id: str
     symbol: str
-    limit_price: Decimal = Field(gt=0)
+    limit_price: Decimal | None = Field(default=None, gt=0)
     reason: str
+    legs: tuple[ComboLeg, ...] = ()
+    net_price: NetPrice | None = None
 
 
 class CancelEntry(Message):

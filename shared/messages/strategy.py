@@ -1,5 +1,6 @@
 """What strategies want: the first of the three order types, each at its own trust boundary."""
 
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
@@ -47,6 +48,8 @@ class OrderIntent(Message):
 
     With `legs` the intent is for a combination on `symbol`: prices and distances are then net, in USD per unit of the
     underlying (a debit for BUY, a credit for SELL), and `max_loss` is the most that one combination can lose, in USD.
+    Its limit gives up `crossing` of the quoted spread against the middle (0.5 and none: all of it), and it is closed
+    from the New York date `close_on` on.
     """
 
     strategy: str
@@ -60,6 +63,8 @@ class OrderIntent(Message):
     quantity: Decimal | None = Field(default=None, gt=0)
     legs: tuple[ComboLeg, ...] = ()
     max_loss: Decimal | None = Field(default=None, gt=0)
+    crossing: Decimal | None = Field(default=None, ge=0, le=Decimal("0.5"))
+    close_on: date | None = None
     evidence: tuple[Evidence, ...] = ()
     bar: Bar
     expires_at: AwareDatetime

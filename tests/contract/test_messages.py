@@ -17,6 +17,7 @@ from shared.messages import (
     order,
     risk,
     scan,
+    sentiment,
     strategy,
 )
 from shared.messages.base import Message, decode
@@ -24,14 +25,17 @@ from shared.streams import BY_MESSAGE, DEAD_STREAMS, STREAMS, Stream
 
 GOLDEN = Path(__file__).parent / "golden"
 SERVICES = {path.name for path in (Path(__file__).parents[2] / "services").iterdir() if path.is_dir()} | {"cli"}
-SUBJECTS = (alert, broker, broker_commands, control, job, market, market_requests, order, risk, scan, strategy)
+SERVICES |= {"sentiment"}  # its stream is there for whoever brings the readings
+SUBJECTS = (
+    alert, broker, broker_commands, control, job, market, market_requests, order, risk, scan, sentiment, strategy
+)  # fmt: skip
 # Parts of other messages, and the one type that every reader may write to its stream's dead letters.
 NOT_SENT = {
     market.Quote, market.Greeks, market.TradeTick, market.BidAskTick, market.DepthLevel,
     market_requests.PriceIncrement, market_requests.ContractFacts, market_requests.OptionChain,
     broker_commands.NetPrice, broker_commands.ComboLeg, broker_commands.Condition, broker_commands.Algorithm,
     broker_commands.OrderTerms, broker.BrokerPosition, broker.AccountValues, order.Break, risk.RuleCheck,
-    scan.Candidate, alert.DeadLetter,
+    scan.Candidate, strategy.Evidence, alert.DeadLetter,
 }  # fmt: skip
 
 EVENTS = [stream for stream in STREAMS if not stream.name.endswith(".commands")]
