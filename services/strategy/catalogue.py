@@ -1,51 +1,102 @@
-"""Finds strategies, and puts instances of them to work as the settings say."""
+"""Finds strategies, and puts instances of them to work as the settings say.
+
+What a person wrote into the settings must be right, or nothing starts: a typo there is a ConfigError. A strategy whose
+own code is no good is set aside with the reason, and the others trade.
+"""
 
 import importlib.util
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from pydantic import ValidationError
 
 from services.strategy.config import InstanceSettings, Settings
+from services.strategy.core.causality import check_causality
 from services.strategy.core.host import Instance, required_bars
-from services.strategy.core.strategy import Strategy
+from services.strategy.core.samples import sample_bars
+from services.strategy.core.strategy import Strategy, StrategyError
 from shared.config import ConfigError
 
 GROUP = "millrace.strategies"
+_CHECKED_BARS, _CHECKED_PREFIXES = 300, 60  # beside the bars that the strategy needs first; a start must not take long
 
 
-def find_strategies(folder: Path | None) -> dict[str, type[Strategy]]:
-    """Name -> strategy, from the entry points of installed packages and from the .py files of a folder.
+class UnusableStrategyError(ConfigError):
+    """A strategy's own code can't be used; the text says where it is and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What was found, by name: `strategies` that can be used, and `problems` of those that can't."""
+
+    strategies: Mapping[str, type[Strategy]]
+    problems: Mapping[str, str]
+
+    def named(self, name: str) -> type[Strategy]:
+        """Raises UnusableStrategyError for a strategy with a problem, ConfigError for one that was not found."""
+        if name in self.problems:
+            raise UnusableStrategyError(self.problems[name])
+        if name not in self.strategies:
+            raise ConfigError(f"unknown strategy {name!r}; known: {', '.join(sorted(self.strategies))}")
+        return self.strategies[name]
+
+
+def find_strategies(folder: Path | None) -> Catalogue:
+    """The strategies of installed packages, by entry point, and of the .py files of a folder, by file name.
 
     Raises:
-        ConfigError: one can't be loaded, is no strategy, or has another's name.
+        ConfigError: the folder is none.
     """
-    found: dict[str, type[Strategy]] = {}
-    for point in entry_points(group=GROUP):
-        try:
-            loaded = point.load()
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(
-                f"entry point {point.name} = {point.value} of {GROUP} can't be loaded: {error}"
-            ) from error
-        if not (inspect.isclass(loaded) and issubclass(loaded, Strategy)):
-            raise ConfigError(f"entry point {point.name} = {point.value} of {GROUP} is no subclass of Strategy")
-        found[point.name] = loaded
     if folder is not None and not folder.is_dir():
         raise ConfigError(
             f"strategy.toml: strategy_folder = {str(folder)!r} is no folder; make it or leave the key out"
         )
+    strategies: dict[str, type[Strategy]] = {}
+    problems: dict[str, str] = {}
+
+    def take(name: str, where: str, load: Callable[[], Any]) -> None:
+        if name in strategies or name in problems:
+            strategies.pop(name, None)  # which of the two is meant, nobody can tell
+            problems[name] = f"{where}: there is a strategy {name!r} already; rename one"
+            return
+        try:
+            strategies[name] = _checked_class(where, load())
+        except UnusableStrategyError as error:
+            problems[name] = str(error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - an author's code may fail in any way
+            problems[name] = f"{where} can't be imported: {type(error).__name__}: {error}"
+
+    for point in entry_points(group=GROUP):
+        take(point.name, f"entry point {point.name} = {point.value} of {GROUP}", point.load)
     for path in sorted(folder.glob("*.py")) if folder is not None else ():
-        if path.stem in found:
-            raise ConfigError(f"{path}: there is a strategy {path.stem!r} already; rename the file")
-        found[path.stem] = _strategy_of_file(path)
-    return found
+        take(path.stem, str(path), lambda path=path: _only_strategy(path))
+    return Catalogue(strategies, problems)
 
 
-def _strategy_of_file(path: Path) -> type[Strategy]:
+def strategy_of_file(path: Path) -> type[Strategy]:
+    """The strategy of one file. Raises UnusableStrategyError."""
+    try:
+        return _checked_class(str(path), _only_strategy(path))
+    except UnusableStrategyError:
+        raise
+    except (Exception, SystemExit) as error:  # an author's code may fail in any way
+        raise UnusableStrategyError(f"{path} can't be imported: {type(error).__name__}: {error}") from error
+
+
+def _checked_class(where: str, loaded: object) -> type[Strategy]:
+    if not (inspect.isclass(loaded) and issubclass(loaded, Strategy)):
+        raise UnusableStrategyError(f"{where} is no subclass of Strategy")
+    if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
+        raise UnusableStrategyError(f"{where}: {loaded.__name__} does not define {', '.join(missing)}")
+    return loaded
+
+
+def _only_strategy(path: Path) -> type[Strategy]:
     module = _import_file(path)
     own = [
         value
@@ -54,7 +105,9 @@ def _strategy_of_file(path: Path) -> type[Strategy]:
     ]
     if len(own) != 1:
         names = ", ".join(strategy.__name__ for strategy in own) or "none"
-        raise ConfigError(f"{path}: a strategy file defines exactly one subclass of Strategy; this one defines {names}")
+        raise UnusableStrategyError(
+            f"{path}: a strategy file defines exactly one subclass of Strategy; this one defines {names}"
+        )
     return own[0]
 
 
@@ -63,41 +116,77 @@ def _import_file(path: Path) -> ModuleType:
     assert spec is not None  # noqa: S101 - a .py file always has one
     assert spec.loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # an author's file may fail in any way
-        raise ConfigError(f"{path} can't be imported: {type(error).__name__}: {error}") from error
+    spec.loader.exec_module(module)
     return module
 
 
 def make_instances(settings: Settings, universe: Sequence[str]) -> list[Instance]:
-    """The instances of the settings, with checked parameters and symbols.
+    """The instances of the settings, with checked parameters and symbols; one that can't be used is an error.
 
     Raises:
         ConfigError: a strategy is unknown or bad, or an instance does not fit it, the universe or the window.
     """
-    strategies = find_strategies(settings.strategy_folder)
-    return [_make_instance(instance, strategies, settings.window_bars, universe) for instance in settings.instances]
+    found = find_strategies(settings.strategy_folder)
+    return [_make_instance(instance, found, settings.window_bars, universe) for instance in settings.instances]
 
 
-def _make_instance(
-    wanted: InstanceSettings, strategies: dict[str, type[Strategy]], window_bars: int, universe: Sequence[str]
-) -> Instance:
+def instances_at_work(settings: Settings, universe: Sequence[str]) -> tuple[list[Instance], dict[str, str]]:
+    """The instances that can trade, and by name why others can't: their strategy's code is bad, or looks ahead.
+
+    Raises:
+        ConfigError: a strategy is unknown, or an instance does not fit it, the universe or the window.
+    """
+    found = find_strategies(settings.strategy_folder)
+    instances: list[Instance] = []
+    disabled: dict[str, str] = {}
+    for wanted in settings.instances:
+        try:
+            instance = _make_instance(wanted, found, settings.window_bars, universe)
+            _prove(instance)
+        except UnusableStrategyError as error:
+            disabled[wanted.name] = str(error)
+        else:
+            instances.append(instance)
+    return instances, disabled
+
+
+def _prove(instance: Instance) -> None:
+    """A short check for look-ahead, on made-up bars; `millrace check-strategy` has the thorough one."""
+    count = required_bars(instance.strategy) + _CHECKED_BARS
+    try:
+        check_causality(instance.strategy, sample_bars(instance.timeframe, count), most_prefixes=_CHECKED_PREFIXES)
+    except StrategyError as error:
+        raise UnusableStrategyError(str(error)) from error
+    except Exception as error:  # an author's code may fail in any way
+        raise UnusableStrategyError(f"it fails on made-up bars: {type(error).__name__}: {error}") from error
+
+
+def _make_instance(wanted: InstanceSettings, found: Catalogue, window_bars: int, universe: Sequence[str]) -> Instance:
     where = f"strategy.toml: instance {wanted.name!r}"
-    if wanted.strategy not in strategies:
-        raise ConfigError(f"{where}: unknown strategy {wanted.strategy!r}; known: {', '.join(sorted(strategies))}")
+    try:
+        kind = found.named(wanted.strategy)
+    except UnusableStrategyError as error:
+        raise UnusableStrategyError(f"{where}: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
     if unknown := [symbol for symbol in wanted.symbols if symbol not in universe]:
         raise ConfigError(f"{where}: symbols {unknown} are not in millrace.toml's symbols; add them there first")
-    try:
-        strategy = strategies[wanted.strategy].model_validate(wanted.parameters)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_explain(where, detail["loc"], detail["input"], detail["msg"])
-                                    for detail in error.errors())) from error  # fmt: skip
+    strategy = with_parameters(kind, wanted.parameters, where)
     if required_bars(strategy) > window_bars:
         raise ConfigError(
             f"{where} needs {required_bars(strategy)} bars but sees window_bars = {window_bars}; raise window_bars"
         )
-    return Instance(wanted.name, strategy, wanted.timeframe, wanted.symbols or tuple(universe), wanted.lifetime)
+    symbols = wanted.symbols or tuple(universe)
+    return Instance(wanted.name, strategy, wanted.timeframe, symbols, wanted.lifetime, wanted.minimum_score)
+
+
+def with_parameters(kind: type[Strategy], parameters: Mapping[str, Any], where: str) -> Strategy:
+    """The strategy with these parameters. Raises ConfigError for each that it does not allow."""
+    try:
+        return kind.model_validate(parameters)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(where, detail["loc"], detail["input"], detail["msg"])
+                                    for detail in error.errors())) from error  # fmt: skip
 
 
 def _explain(where: str, location: tuple[int | str, ...], value: object, message: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from services.strategy.core.confluence import Confluence
 from shared import config
 from shared.types import Timeframe
 
@@ -20,6 +21,7 @@ class InstanceSettings(BaseModel):
     timeframe: Timeframe = Timeframe.DAY
     symbols: tuple[str, ...] = Field((), description="empty: the whole trading universe")
     parameters: dict[str, Any] = Field(default_factory=dict[str, Any], description="the strategy's own")
+    minimum_score: float = Field(0, ge=0, le=1, description="confluence that an entry needs")
     intent_seconds: float = Field(300, ge=1, le=86_400, description="an intent that is not acted on by then is dead")
 
     @property
@@ -34,6 +36,7 @@ class Settings(config.Settings):
     strategy_folder: Path | None = Field(None, description="each .py file in it holds one strategy, named by the file")
     window_bars: int = Field(250, ge=2, le=10_000, description="newest bars that a strategy sees")
     only_scanned: bool = Field(True, description="enter only symbols that the newest scan kept")
+    confluence: Confluence = Confluence()
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Settings":

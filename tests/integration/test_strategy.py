@@ -13,7 +13,8 @@ from shared.messages.base import originate
 from shared.messages.job import Job, JobFinished, RunJob
 from shared.messages.market import Bar
 from shared.messages.scan import Candidate, ShardScanned
-from shared.messages.strategy import OrderIntent, Purpose
+from shared.messages.sentiment import SentimentReading
+from shared.messages.strategy import Component, OrderIntent, Purpose
 from tests.integration.play import Player, Process, count, eventually, playing, running
 from tests.unit.strategy.samples import DAYS, make_bars
 
@@ -51,11 +52,22 @@ async def scan(player: Player, kept: tuple[str, ...]) -> None:
     await player.tell("scanner", ShardScanned(shard_id=uuid4(), candidates=candidates), DUE - timedelta(minutes=3))
 
 
-async def test_bars_of_the_table_and_of_the_stream_make_one_history(common: Common):
-    async with playing(common, "marketdata", "scanner", "scheduler") as player:
+async def read(player: Player, component: Component, score: float) -> None:
+    seen = DUE - timedelta(minutes=1)
+    said = SentimentReading.model_validate(
+        {"symbol": "IBM", "component": component, "score": score, "source": "test", "observed_at": seen}
+    )
+    await player.tell("sentiment", said, seen, key=component)
+
+
+async def test_what_tables_and_streams_held_and_what_they_bring_make_one_history(common: Common):
+    async with playing(common, "marketdata", "scanner", "scheduler", "sentiment") as player:
         store(common, [bar for bar in BARS if bar.end < BARS[-1].end])
         await scan(player, kept=("IBM",))
+        await read(player, Component.SENTIMENT, 0.9)
         async with running(build(SETTINGS, common)):
+            await read(player, Component.OPTIONS_FLOW, 0.4)
+            await eventually(lambda: player.at_rest("sentiment.readings", "strategy"))
             newest = [bar for bar in BARS if bar.end == BARS[-1].end]
             await publish_bars(player, newest)
             await eventually(lambda: player.at_rest("market.bars", "strategy"))
@@ -67,6 +79,7 @@ async def test_bars_of_the_table_and_of_the_stream_make_one_history(common: Comm
     assert finished.data.detail.startswith("1 intents; no bar of ")  # for FB, GOOG and MSFT
     assert (intent.data.symbol, intent.data.purpose, intent.data.bar) == ("IBM", Purpose.ENTER, bar.data)
     assert (intent.causationid, intent.correlationid) == (bar.id, bar.id)
+    assert [(part.value, part.weight) for part in intent.data.evidence[1:]] == [(0.9, 0.3), (0.4, 0.2)]
 
 
 async def test_a_killed_strategy_repeats_itself_with_the_same_ids(common: Common):

@@ -1,61 +1,19 @@
 """What a strategy is: a frozen model whose fields are its parameters and whose logic is a causal function of bars."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeAlias
 
 import numpy as np
 import talib
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.messages.market import Bar
-
-Floats: TypeAlias = NDArray[np.float64]
-Flags: TypeAlias = NDArray[np.bool_]
+from services.strategy.core.bars import Bars, Flags, Floats
+from services.strategy.core.indicators import wilder_memory
 
 
 class StrategyError(Exception):
     """A strategy answered with something that is no answer; the text says what."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bars:
-    """One symbol's closed bars, oldest first: arrays of one shape (n,). Prices in USD per share, volume in shares.
-
-    `end` holds the bars' ends, datetime64[us] in UTC.
-    """
-
-    end: NDArray[np.datetime64]
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-    volume: Floats
-
-    def __len__(self) -> int:
-        return len(self.end)
-
-    def first(self, count: int) -> "Bars":
-        """The oldest `count` bars."""
-        return Bars(
-            self.end[:count],
-            self.open[:count],
-            self.high[:count],
-            self.low[:count],
-            self.close[:count],
-            self.volume[:count],
-        )
-
-    @staticmethod
-    def of(bars: Sequence[Bar]) -> "Bars":
-        """Turn exact bars into arrays for indicators; the only place where prices become floats."""
-        ends = [round(bar.end.timestamp() * 1_000_000) for bar in bars]
-        rows = [(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in bars]
-        columns = np.ascontiguousarray(np.array(rows, dtype=np.float64).reshape(-1, 5).T)
-        return Bars(np.array(ends, dtype="datetime64[us]"), *columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +48,19 @@ class Distance(BaseModel):
 
     @property
     def minimum_bars(self) -> int:
-        """Bars that are needed to tell it."""
-        return 1 if self.fraction is not None else self.atr_period + 1
+        """Bars that are needed to tell it, the same whatever came before them."""
+        return 1 if self.fraction is not None else wilder_memory(self.atr_period)
+
+    def at_each(self, bars: Bars) -> Floats:
+        """The distance as of each bar, shape (n,); NaN where there are too few before it."""
+        if self.fraction is not None:
+            return bars.close * self.fraction
+        atr = talib.ATR(bars.high, bars.low, bars.close, timeperiod=self.atr_period)
+        return atr * (self.atr_multiple or 0.0)
 
     def at_last(self, bars: Bars) -> float:
         """The distance as of the newest bar; NaN while there are too few."""
-        if self.fraction is not None:
-            return float(bars.close[-1]) * self.fraction
-        atr = talib.ATR(bars.high, bars.low, bars.close, timeperiod=self.atr_period)
-        return float(atr[-1]) * (self.atr_multiple or 0.0)
+        return float(self.at_each(bars)[-1])
 
 
 class Strategy(BaseModel, ABC):
@@ -143,7 +105,7 @@ def signals_of(strategy: Strategy, bars: Bars) -> Signals:
     """Generated and validated signals.
 
     Raises:
-        StrategyError: they are not boolean arrays with one element per bar.
+        StrategyError: they are not boolean arrays with one element per bar, or an entry's strength is not within 0..1.
     """
     signals = strategy.validate_signals(bars, strategy.generate_signals(bars))
     for name, flags in (("entry", signals.entry), ("exit", signals.exit)):
@@ -151,22 +113,15 @@ def signals_of(strategy: Strategy, bars: Bars) -> Signals:
             raise StrategyError(
                 f"{name} has dtype {flags.dtype} and shape {flags.shape}; it must be bool with shape ({len(bars)},)"
             )
+    strength = signals.strength
+    if strength is None:
+        return signals
+    if strength.dtype != np.float64 or strength.shape != (len(bars),):
+        raise StrategyError(
+            f"strength has dtype {strength.dtype} and shape {strength.shape}; it must be float64 with shape"
+            f" ({len(bars)},)"
+        )
+    wrong = np.flatnonzero(signals.entry & ~((strength >= 0) & (strength <= 1)))
+    if wrong.size:
+        raise StrategyError(f"the strength of the entry at bar {wrong[0]} is {strength[wrong[0]]}; it must be 0 to 1")
     return signals
-
-
-def check_causality(strategy: Strategy, bars: Bars) -> None:
-    """Prove on these bars that no signal depends on a later bar: the signals of every prefix are a prefix of all.
-
-    Raises:
-        StrategyError: it looks ahead; the text names the first bar where it does.
-    """
-    whole = signals_of(strategy, bars)
-    for count in range(1, len(bars)):
-        prefix = signals_of(strategy, bars.first(count))
-        for name, flags, all_flags in (("entry", prefix.entry, whole.entry), ("exit", prefix.exit, whole.exit)):
-            different = np.flatnonzero(flags != all_flags[:count])
-            if different.size:
-                raise StrategyError(
-                    f"{type(strategy).__name__} looks ahead: its {name} signal at bar {different[0]} is"
-                    f" {flags[different[0]]} with {count} bars known, and {all_flags[different[0]]} with {len(bars)}"
-                )

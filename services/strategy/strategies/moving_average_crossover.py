@@ -1,16 +1,22 @@
 """Buy when the fast moving average crosses above the slow one; sell when it crosses back below."""
 
+from typing import Literal
+
+import numpy as np
 import talib
 from pydantic import Field, model_validator
 
-from services.strategy.core.strategy import Bars, Distance, Flags, Floats, Signals, Strategy
+from services.strategy.core.bars import Bars, Floats
+from services.strategy.core.indicators import crosses_above, exponential_memory, share
+from services.strategy.core.strategy import Distance, Signals, Strategy
 
 
 class MovingAverageCrossover(Strategy):
-    """Two simple moving averages of the close."""
+    """Two moving averages of the close. A close two standard deviations above the slow one is as strong as it gets."""
 
     fast: int = Field(default=5, ge=2, le=200, description="bars in the fast average")
     slow: int = Field(default=20, ge=3, le=400, description="bars in the slow average; more than fast")
+    average: Literal["simple", "exponential"] = Field(default="simple", description="which moving average")
     stop: Distance | None = Distance(fraction=0.03)
     target: Distance | None = Distance(fraction=0.05)
 
@@ -22,18 +28,15 @@ class MovingAverageCrossover(Strategy):
 
     @property
     def minimum_bars(self) -> int:
-        return self.slow + 1
+        return self.slow + 1 if self.average == "simple" else exponential_memory(self.slow)
 
     def generate_signals(self, bars: Bars) -> Signals:
-        fast = talib.SMA(bars.close, timeperiod=self.fast)
-        slow = talib.SMA(bars.close, timeperiod=self.slow)
-        return Signals(entry=crosses_above(fast, slow), exit=crosses_above(slow, fast))
+        fast, slow = (self._average(bars.close, period) for period in (self.fast, self.slow))
+        entry = crosses_above(fast, slow)
+        deviation = talib.STDDEV(bars.close, timeperiod=self.slow)
+        strength = np.zeros(len(bars))
+        strength[entry] = share(bars.close[entry] - slow[entry], 2 * deviation[entry])
+        return Signals(entry, crosses_above(slow, fast), strength)
 
-
-def crosses_above(one: Floats, other: Floats) -> Flags:
-    """True where `one` is above `other` and was not at the bar before; false while either is NaN."""
-    above = one > other
-    crossed = above.copy()
-    crossed[:1] = False
-    crossed[1:] &= one[:-1] <= other[:-1]
-    return crossed
+    def _average(self, close: Floats, period: int) -> Floats:
+        return (talib.SMA if self.average == "simple" else talib.EMA)(close, timeperiod=period)

@@ -4,18 +4,21 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from prometheus_client import REGISTRY
 
-from services.strategy.core.host import Instance, Windows
+from services.strategy.core.confluence import Confluence, Missing, Source
+from services.strategy.core.host import Instance, Windows, bar_envelope
 from services.strategy.core.strategy import Bars, Signals
-from services.strategy.handlers import Handlers, bar_envelope
+from services.strategy.handlers import Handlers
 from services.strategy.strategies.moving_average_crossover import MovingAverageCrossover
 from shared.clock import MessageClock
 from shared.messages.base import Envelope, originate
 from shared.messages.job import Job, JobOutcome, RunJob
 from shared.messages.market import Bar
 from shared.messages.scan import Candidate, ShardScanned
-from shared.messages.strategy import Purpose
+from shared.messages.sentiment import SentimentReading
+from shared.messages.strategy import Component, Purpose
 from shared.types import Timeframe
 from tests.unit.strategy.samples import CROSSING_DOWN, CROSSING_UP, DAYS, make_bars
 
@@ -35,11 +38,24 @@ def instance(strategy: MovingAverageCrossover = CROSSOVER, **changes: Any) -> In
     return Instance(strategy=strategy, **(values | changes))
 
 
-def handlers(*instances: Instance, bars: list[Bar] = BARS, only_scanned: bool = False) -> Handlers:
+def handlers(
+    *instances: Instance,
+    bars: list[Bar] = BARS,
+    only_scanned: bool = False,
+    confluence: Confluence = Confluence(),  # noqa: B008 - frozen
+    disabled: dict[str, str] | None = None,
+) -> Handlers:
     windows = Windows(50)
     for bar in bars:
         windows.add(bar)
-    return Handlers(instances or (instance(),), windows, MessageClock(), only_scanned=only_scanned)
+    return Handlers(
+        instances or (instance(),),
+        windows,
+        MessageClock(),
+        only_scanned=only_scanned,
+        confluence=confluence,
+        disabled=disabled or {},
+    )
 
 
 def run_job(job: Job = Job.EVALUATE_STRATEGIES) -> Envelope[RunJob]:
@@ -50,6 +66,11 @@ def scan(kept: bool, *, time: datetime = DUE, symbol: str = "IBM") -> Envelope[S
     candidate = Candidate(symbol=symbol, kept=kept, reason="", close=None, dollar_volume=None, momentum=None)
     answer = ShardScanned(shard_id=BAR_ID, candidates=(candidate,))
     return originate(answer, source="scanner", time=time, subject="shard", key=f"{time}{kept}")
+
+
+def reading(score: float, *, at: datetime = DUE - timedelta(hours=1)) -> Envelope[SentimentReading]:
+    said = SentimentReading(symbol="IBM", component=Component.SENTIMENT, score=score, source="test", observed_at=at)
+    return originate(said, source="sentiment", time=at, subject="IBM", key=f"{at}{score}")
 
 
 BAR_ID = bar_envelope(BARS[-1]).id
@@ -101,6 +122,42 @@ async def test_only_what_the_newest_scan_kept_is_entered():
     assert len(await service.on_job(run_job())) == 2, "an older scan that comes late must not win"
     await service.on_scan(scan(kept=False))
     assert len(await service.on_job(run_job())) == 1
+
+
+async def test_an_instance_that_could_not_start_is_reported_at_every_run():
+    intent, finished = await handlers(disabled={"mine too": "mine.py looks ahead"}).on_job(run_job())
+    assert intent.data.strategy == "mine"
+    assert finished.data.outcome is JobOutcome.FAILED
+    assert finished.data.detail == "1 intents; mine too is disabled: mine.py looks ahead"
+
+
+async def test_the_newest_reading_before_the_run_moves_the_score():
+    service = handlers()
+    [alone, _] = await service.on_job(run_job())
+    for said in (reading(0.9), reading(0.1, at=DUE - timedelta(hours=2)), reading(0.2, at=DUE + timedelta(seconds=1))):
+        assert list(await service.on_reading(said)) == []
+    [intent, _] = await service.on_job(run_job())
+    assert intent.id == alone.id
+    [technical, sentiment, _] = intent.data.evidence
+    assert (technical.weight, sentiment.weight) == pytest.approx((0.625, 0.375))
+    assert (sentiment.value, sentiment.age_seconds) == (0.9, 3600)
+    assert intent.data.score == pytest.approx(0.625 * alone.data.score + 0.375 * 0.9)
+
+
+async def test_an_entry_that_is_blocked_is_counted_with_the_reason_and_is_no_failure():
+    def blocked(code: str) -> float:
+        return REGISTRY.get_sample_value("millrace_entries_blocked_total", {"strategy": "picky", "code": code}) or 0
+
+    needs = Confluence(sentiment=Source(weight=0.3, missing=Missing.BLOCK))
+    picky = instance(name="picky", minimum_score=0.99)
+    for service, code in (
+        (handlers(picky), "score_below_minimum"),
+        (handlers(picky, confluence=needs), "component_missing"),
+    ):
+        before = blocked(code)
+        [finished] = await service.on_job(run_job())
+        assert (finished.data.outcome, finished.data.detail) == (JobOutcome.SUCCEEDED, "0 intents")
+        assert blocked(code) == before + 1
 
 
 async def test_an_exit_needs_no_scan():
