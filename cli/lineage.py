@@ -22,8 +22,9 @@ from shared.messages.order import CancelEntry, ClosePosition, OrderChanged
 from shared.messages.risk import RuleCheck
 from shared.messages.strategy import OrderIntent, Purpose
 from shared.streams import BY_NAME
+from shared.types import Leg
 
-LEGS = ("entry", "stop", "target")  # in the order in which they are told; the commands come after the entry
+LEGS = tuple(Leg)  # in the order in which they are told; the commands come after the entry
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def story(database: Engine, order_id: str) -> Story:
     return Story(
         order_id,
         rows(database, sa.select(decision).where(decision.c.order_id == order_id).order_by(decision.c.decided_at)),
-        sorted(legs, key=lambda row: LEGS.index(row["leg"])),
+        sorted(legs, key=lambda row: (LEGS.index(row["leg"]), row["created_at"])),
         rows(
             database,
             sa.select(fill)
@@ -120,12 +121,19 @@ def tell(told: Story, console: Console) -> None:
         _tell_order(order, told, console)
     for command in told.commands:
         if isinstance(command.data, ClosePosition):
-            at = f"target moved to {money(command.data.limit_price)}"
+            order = "target" if any(order["leg"] == Leg.TARGET for order in told.orders) else "exit"
+            at = f"{order} at {_price(command.data)}"
             console.print(f"[cyan]exit[/cyan]    {moment(command.time)}  {at}: {escape(command.data.reason)}")
         elif isinstance(command.data, CancelEntry):
             console.print(f"[cyan]cancel[/cyan]  {moment(command.time)}  {escape(command.data.reason)}")
     for order in told.orders[1:]:
         _tell_order(order, told, console)
+
+
+def _price(close: ClosePosition) -> str:
+    if close.net_price is not None:
+        return f"a {close.net_price.effect} of {money(close.net_price.amount)}"
+    return money(close.limit_price) if close.limit_price is not None else "no price"
 
 
 def _headline(told: Story) -> str:

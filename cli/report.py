@@ -76,7 +76,7 @@ def _trade(order_id: str, found: Sequence[Record], close_reason: str | None) -> 
     exits = [fill for fill in found if fill["leg"] != Leg.ENTRY]
     quantity = sum((fill["quantity"] for fill in entries), ZERO)
     closed = bool(exits) and sum((fill["quantity"] for fill in exits), ZERO) == quantity
-    reason = close_reason if exits and exits[-1]["leg"] == Leg.TARGET and close_reason else None
+    reason = close_reason if exits and exits[-1]["leg"] != Leg.STOP and close_reason else None
     return Trade(
         order_id=order_id,
         symbol=found[0]["symbol"],

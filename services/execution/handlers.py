@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -35,7 +34,7 @@ class Handlers:
             case PlaceOrder():
                 change = self._books.place(command.data, now)
             case ClosePosition():
-                change = self._books.close(command.data)
+                change = self._books.close(command.data, now)
             case CancelEntry():
                 change = self._books.cancel_entry(command.data)
             case Reconcile():
@@ -87,11 +86,11 @@ class Handlers:
         )
 
     def _effects(self, cause: Envelope[Any], change: Change) -> Effects:
-        rows = [Row(tables.orders, asdict(order)) for order in change.orders.values()]
-        rows += [Row(tables.fills, asdict(fill)) for fill in change.fills.values()]
-        rows += [Row(tables.positions, asdict(position)) for position in change.positions.values()]
+        rows = [Row(tables.orders, order._asdict()) for order in change.orders.values()]
+        rows += [Row(tables.fills, fill._asdict()) for fill in change.fills.values()]
+        rows += [Row(tables.positions, position._asdict()) for position in change.positions.values()]
         if change.account is not None:
-            rows.append(Row(tables.accounts, asdict(change.account)))
+            rows.append(Row(tables.accounts, change.account._asdict()))
         return Effects(rows, [self._envelope(cause, message, key) for message, key in change.messages])
 
     def _envelope(self, cause: Envelope[Any], message: Message, key: str) -> Envelope[Any]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from starlette.routing import BaseRoute
 
 from services.risk.config import Settings
-from services.risk.core.judge import Equity, Judge, Trade
+from services.risk.core.judge import Judge
+from services.risk.core.spreads import Package, package_of
+from services.risk.core.trade import Equity, Trade
 from services.risk.handlers import SOURCE, Handlers, trading_state_row
 from shared.bus import Bus
 from shared.clock import clock_for
@@ -19,9 +21,10 @@ from shared.db import tables
 from shared.db.engine import engine, read_all
 from shared.db.store import Row, Store
 from shared.messages.base import originate
+from shared.messages.broker_commands import NetPrice
 from shared.messages.order import Reconcile
 from shared.messages.risk import TradingStateChanged
-from shared.messages.strategy import Purpose
+from shared.messages.strategy import OrderIntent, Purpose
 from shared.quotes import QuoteBoard
 from shared.transactor import Effects, Transactor
 from shared.types import Leg, OrderStatus, Side, TradingState
@@ -39,33 +42,41 @@ def load_judge(settings: Settings, database_url: str) -> Judge:
             .order_by(tables.decisions.c.decided_at)
         ).mappings()
         legs = connection.execute(sa.select(tables.orders)).mappings()
-        trades = _open_trades([dict(row) for row in decisions], [dict(row) for row in legs])
+        trades = open_trades([dict(row) for row in decisions], [dict(row) for row in legs])
     database.dispose()
     state = TradingState.HALTED if stored == TradingState.HALTED else TradingState.DISABLED
     return Judge(settings, state, equities[0] if equities else None, trades)
 
 
-def _open_trades(decisions: list[dict[str, Any]], legs: list[dict[str, Any]]) -> dict[str, Trade]:
-    """Approved brackets that are not done, from our decisions and execution's orders."""
-    fills = {(row["order_id"], row["leg"]): row["filled"] for row in legs}
-    entries = {row["order_id"]: OrderStatus(row["status"]) for row in legs if row["leg"] == Leg.ENTRY}
+def open_trades(decisions: list[dict[str, Any]], legs: list[dict[str, Any]]) -> dict[str, Trade]:
+    """Approved orders that are not done, from our decisions and execution's orders."""
+    entries = {row["order_id"]: row for row in legs if row["leg"] == Leg.ENTRY}
+    closed: dict[str, dict[str, Decimal]] = {}
+    for row in legs:
+        if row["leg"] != Leg.ENTRY:
+            closed.setdefault(row["order_id"], {})[row["order_ref"]] = row["filled"]
     trades: dict[str, Trade] = {}
     for row in decisions:
         order_id = row["order_id"]
         if row["intent"]["purpose"] == Purpose.ENTER:
-            trade = Trade(order_id, row["strategy"], row["symbol"], Side(row["intent"]["side"]), row["decided_at"])
-            trade = replace(
-                trade,
-                entry_status=entries.get(order_id, OrderStatus.INTENT),
-                filled=fills.get((order_id, Leg.ENTRY), trade.filled),
-                stopped=fills.get((order_id, Leg.STOP), trade.stopped),
-                targeted=fills.get((order_id, Leg.TARGET), trade.targeted),
-            )
+            side = Side(row["intent"]["side"])
+            package = _package(row) if row["intent"].get("legs") else None
+            trade = Trade(order_id, row["strategy"], row["symbol"], side, row["decided_at"], package=package)
+            if entry := entries.get(order_id):
+                trade.entry_status, trade.filled = OrderStatus(entry["status"]), entry["filled"]
+                trade.closed = closed.get(order_id, {})
             if not trade.done:
                 trades[order_id] = trade
         elif order_id in trades:
-            trades[order_id] = replace(trades[order_id], closing=row["intent"]["reason"])
+            trades[order_id].closing = row["intent"]["reason"]
     return trades
+
+
+def _package(decision: dict[str, Any]) -> Package:
+    """The combination that an approved intent ordered."""
+    intent = OrderIntent.model_validate(decision["intent"])
+    limit = NetPrice.model_validate(decision["placed"]["net_price"])
+    return package_of(intent, limit.signed(intent.side))
 
 
 class Risk:

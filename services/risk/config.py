@@ -16,6 +16,7 @@ class Settings(config.Settings):
         le=Decimal("0.1"),
         description="fraction of equity lost when the stop fills at its price",
     )
+    require_stop: bool = Field(True, description="refuse an entry without a stop that the broker holds")
     max_positions: int = Field(5, ge=1, le=1000, description="open positions and working entries together")
     max_position_fraction: Decimal = Field(
         Decimal("0.2"), gt=0, le=1, description="largest position as a fraction of equity"

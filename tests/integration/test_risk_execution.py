@@ -19,7 +19,14 @@ from shared.bus import Bus
 from shared.clock import MessageClock
 from shared.config import Common
 from shared.messages.base import Envelope, Message, follow, originate
-from shared.messages.broker import AccountValues, BrokerSnapshot, CommissionReported, ExecutionReported, OrderReported
+from shared.messages.broker import (
+    AccountValues,
+    BrokerPosition,
+    BrokerSnapshot,
+    CommissionReported,
+    ExecutionReported,
+    OrderReported,
+)
 from shared.messages.broker_commands import RequestSnapshot, SubmitOrder
 from shared.messages.control import Halt, Resume
 from shared.messages.market import Bar, Quote, QuoteBatch
@@ -72,6 +79,7 @@ class World:
     """Everything around the two services."""
 
     common: Common
+    held: Decimal = Decimal(0)  # shares of AAPL in the account
 
     def bus(self, service: str) -> Bus:
         return Bus(self.common.redis_url, service=service, consumer="test", clock=MessageClock())
@@ -109,14 +117,20 @@ class World:
                 await asyncio.sleep(0.02)
 
     async def answer_snapshots(self, stop: asyncio.Event) -> None:
-        """What a gateway with an empty account does with every RequestSnapshot."""
+        """What a gateway does with every RequestSnapshot."""
         gateway = self.bus("gateway")
 
         async def handle(command: Envelope[Any]) -> list[Envelope[Any]]:
             if not isinstance(command.data, RequestSnapshot):
                 return []
+            held = BrokerPosition(symbol="AAPL", quantity=self.held, average_cost=Decimal(565))
             answer = BrokerSnapshot(
-                request_id=command.id, account=ACCOUNT, positions=(), orders=(), executions=(), commissions=()
+                request_id=command.id,
+                account=ACCOUNT,
+                positions=(held,) if self.held else (),
+                orders=(),
+                executions=(),
+                commissions=(),
             )
             return [follow(command, answer, source="gateway", time=NOW, subject="account")]
 
@@ -143,8 +157,8 @@ def world(common: Common) -> World:
 
 
 @asynccontextmanager
-async def both(world: World) -> AsyncIterator[None]:
-    the_risk = risk.build(RiskSettings(), world.common)
+async def both(world: World, **risk_settings: object) -> AsyncIterator[None]:
+    the_risk = risk.build(RiskSettings.model_validate(risk_settings), world.common)
     the_execution = execution.build(ExecutionSettings(snapshot_patience_seconds=30), world.common)
     async with running(world.answer_snapshots, the_execution.run, the_risk.run):
         async with asyncio.timeout(20):
@@ -234,3 +248,53 @@ async def test_risk_remembers_open_trades_over_a_restart(world: World) -> None:
             "SELECT code FROM decisions ORDER BY decided_at, code NULLS FIRST", lambda r: len(r) == 2
         )
         assert codes == [(None,), ("duplicate_intent",)]
+
+
+async def test_a_position_without_a_stop_is_closed_by_an_exit_of_its_own_over_a_restart(world: World) -> None:
+    bare = INTENT.model_copy(update={"stop_distance": None, "target_distance": None, "quantity": Decimal(100)})
+    leave = bare.model_copy(update={"purpose": Purpose.EXIT, "side": Side.SELL, "quantity": None})
+    async with both(world):
+        await world.say("gateway", QuoteBatch(quotes=(QUOTE,)), "q1")
+        await world.say("strategy", bare, "i1")
+        await world.rows("SELECT code FROM decisions", lambda rows: rows == [("stop_loss",)])
+    async with both(world, require_stop=False):
+        await world.say("strategy", bare, "i2")
+        (submit,) = await world.heard("broker.commands", SubmitOrder)
+        (entry,) = submit.data.orders
+        assert entry.quantity == 100
+        await fill(world, entry.order_ref, Side.BUY)
+        await world.rows("SELECT quantity FROM positions", lambda rows: rows == [(Decimal(100),)])
+    async with both(world, require_stop=False):
+        await world.say("strategy", leave, "i3")
+        submit = (await world.heard("broker.commands", SubmitOrder, 2))[-1]
+        (out,) = submit.data.orders
+        assert (out.order_ref, out.side, out.quantity) == (f"{entry.order_ref}.exit", Side.SELL, Decimal(100))
+        await world.rows("SELECT leg, status FROM orders ORDER BY 1", lambda rows: ("exit", "INTENT") in rows)
+        await fill(world, out.order_ref, Side.SELL)
+        await world.rows("SELECT quantity FROM positions", lambda rows: rows == [(Decimal(0),)])
+        await world.rows("SELECT leg, status FROM orders", lambda rows: ("exit", "FILLED") in rows)
+    async with both(world, require_stop=False):  # risk reads in the tables that the trade is done
+        await world.say("strategy", leave, "i4")
+        await world.rows("SELECT code FROM decisions", lambda rows: ("no_position",) in rows)
+
+
+async def fill(world: World, order_ref: str, side: Side) -> None:
+    """The broker fills 100 shares of an order."""
+    price, whole = Decimal("565.02"), Decimal(100)
+    world.held += whole * side.sign
+    await world.say(
+        "gateway",
+        ExecutionReported(
+            execution_id=order_ref, order_ref=order_ref, symbol="AAPL", side=side, quantity=whole, price=price,
+            time=NOW, perm_id=1,
+        ),
+        f"e:{order_ref}",
+    )  # fmt: skip
+    await world.say(
+        "gateway",
+        OrderReported(
+            order_ref=order_ref, status=OrderStatus.FILLED, filled=whole, remaining=Decimal(0), average_price=price,
+            limit_price=None, broker_order_id=1, perm_id=1,
+        ),
+        f"r:{order_ref}",
+    )  # fmt: skip

@@ -3,22 +3,24 @@
 Invariants:
 1. An execution id is booked once, whatever is redelivered or repeated.
 2. An order is in the books as INTENT before the command that sends it exists.
-3. Nothing here refuses a fill: what the broker executed is true, even for an order that we believed dead.
-4. A corrected execution takes the place of the one before: that is booked back, so that cash stays exact.
-5. A combination moves positions by its legs, which the broker reports as well; its fill as a whole moves nothing.
+3. An order that closes a position is for what is held then, and sent only when no other one can close it.
+4. Nothing here refuses a fill: what the broker executed is true, even for an order that we believed dead.
+5. A corrected execution takes the place of the one before: that is booked back, so that cash stays exact.
+6. A combination moves positions by its legs, which the broker reports as well; its fill as a whole moves nothing.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from services.execution.core import exits
 from services.execution.core import order as orders
 from services.execution.core.change import Account, Change, Fill
-from services.execution.core.order import Order
+from services.execution.core.order import ENTRY, STOP, Order
 from services.execution.core.position import ZERO, Position, book
 from services.execution.core.reconcile import compare
 from shared.messages.broker import AccountValues, BrokerSnapshot, CommissionReported, ExecutionReported, OrderReported
-from shared.messages.broker_commands import CancelOrder, ModifyOrder, bracket
+from shared.messages.broker_commands import CancelOrder, ModifyOrder, SubmitOrder, bracket
 from shared.messages.order import (
     CancelEntry,
     ClosePosition,
@@ -28,29 +30,21 @@ from shared.messages.order import (
     PlaceOrder,
     Reconciled,
 )
-from shared.types import Leg, OrderStatus
+from shared.types import OrderStatus
 
-_TERMS = (
-    "order_id",
-    "symbol",
-    "side",
-    "quantity",
-    "limit_price",
-    "stop_price",
-    "target_price",
-    "time_in_force",
-    "expires_at",
-)  # of a PlaceOrder, that make its bracket
+_REFUSED = frozenset({OrderStatus.EXPIRED, OrderStatus.REJECTED})
 
 
 @dataclass
 class Books:
-    """All that execution knows; rebuilt from the database at start."""
+    """All that execution knows; rebuilt from the database at start. Without `explain` fills and commissions are booked
+    and not told: a backtest reads the books."""
 
     orders: dict[str, Order] = field(default_factory=dict[str, Order])
     fills: dict[str, Fill] = field(default_factory=dict[str, Fill])
     positions: dict[str, Position] = field(default_factory=dict[str, Position])
     account: Account | None = None
+    explain: bool = True
     _early_commissions: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
     _replaced: dict[str, str] = field(default_factory=dict[str, str])
     """By the id of an execution, that of its correction."""
@@ -61,49 +55,58 @@ class Books:
     # Commands, from risk
 
     def place(self, command: PlaceOrder, now: datetime) -> Change:
-        """Write the bracket down as INTENT and have it sent."""
+        """Write the order, and what protects it, down as INTENT and have it sent."""
         change = Change()
-        submit = bracket(**{name: getattr(command, name) for name in _TERMS})
-        for leg, terms in zip(Leg, submit.orders, strict=True):
-            self._put_order(
-                Order(
-                    order_ref=terms.order_ref,
-                    order_id=command.order_id,
-                    leg=leg,
-                    strategy=command.strategy,
-                    symbol=terms.symbol,
-                    side=terms.side,
-                    quantity=terms.quantity,
-                    limit_price=terms.limit_price,
-                    stop_price=terms.trigger_price,
-                    time_in_force=terms.time_in_force,
-                    status=OrderStatus.INTENT,
-                    filled=ZERO,
-                    average_price=None,
-                    broker_order_id=None,
-                    perm_id=None,
-                    reason=None,
-                    created_at=now,
-                    changed_at=now,
-                ),
-                change,
-            )
-        change.say(submit, command.order_id)
+        submit = bracket(
+            order_id=command.order_id,
+            symbol=command.symbol,
+            side=command.side,
+            quantity=command.quantity,
+            limit_price=command.limit_price,
+            stop_price=command.stop_price,
+            target_price=command.target_price,
+            time_in_force=command.time_in_force,
+            expires_at=command.expires_at,
+            legs=command.legs,
+            net_price=command.net_price,
+        )
+        self._send(submit, command.order_id, command.strategy, now, change)
         return change
 
-    def close(self, command: ClosePosition) -> Change:
-        """Move the target to a price that trades now; nothing to do where the bracket is done."""
+    def close(self, command: ClosePosition, now: datetime) -> Change:
+        """Move the target, or the exit that works, to a price that trades now; without either, send an exit.
+
+        Nothing to do where nothing is held, and none while a stop works alone: both might fill.
+        """
         change = Change()
-        target = self.orders.get(f"{command.order_id}.target")
-        if target is not None and not target.status.is_final:
-            change.say(ModifyOrder(order_ref=target.order_ref, limit_price=command.limit_price), target.order_ref)
+        entry = self.orders.get(command.order_id)
+        if entry is None:
+            return change
+        closing = list(exits.closing(self.orders, command.order_id))
+        alive = [order for order in closing if not order.status.is_final]
+        for order in alive:
+            if order.leg is not STOP:
+                move = ModifyOrder.trusted(
+                    order_ref=order.order_ref, limit_price=command.limit_price, net_price=command.net_price
+                )
+                change.say(move, order.order_ref)
+        quantity = exits.held(entry, closing, command.legs, self.positions)
+        if not alive and quantity > 0:
+            submit = exits.exit_order(entry, closing, command, quantity, now)
+            self._send(submit, entry.order_id, entry.strategy, now, change)
         return change
+
+    def _send(self, submit: SubmitOrder, order_id: str, strategy: str, now: datetime, change: Change) -> None:
+        for terms in submit.orders:
+            order = orders.intended(terms, order_id, strategy, now)
+            self.orders[order.order_ref] = change.orders[order.order_ref] = order
+        change.say(submit, submit.orders[0].order_ref)
 
     def cancel_entry(self, command: CancelEntry) -> Change:
         change = Change()
         entry = self.orders.get(command.order_id)
         if entry is not None and not entry.status.is_final:
-            change.say(CancelOrder(order_ref=entry.order_ref), entry.order_ref)
+            change.say(CancelOrder.trusted(order_ref=entry.order_ref), entry.order_ref)
         return change
 
     # Reports, from the gateway
@@ -148,28 +151,29 @@ class Books:
         after = orders.apply(order, report, now)
         if after is order:
             return
-        self._put_order(after, change)
-        if order.leg is Leg.STOP and after.status is OrderStatus.REJECTED:
+        self._put_order(after, order, change)
+        if after.status not in _REFUSED:
+            return
+        if order.leg is STOP and after.status is OrderStatus.REJECTED:
             self._unprotected(self.orders[order.order_id], change)
-        if order.leg is Leg.ENTRY and after.status in (OrderStatus.EXPIRED, OrderStatus.REJECTED) and not after.filled:
+        if order.leg is ENTRY and not after.filled:
             for child in ("stop", "target"):  # they were never sent, or died with their parent
-                protection = self.orders[f"{order.order_id}.{child}"]
-                if protection.status is OrderStatus.INTENT:
+                protection = self.orders.get(f"{order.order_id}.{child}")
+                if protection is not None and protection.status is OrderStatus.INTENT:
                     reason = f"entry {after.status}"
-                    dead = replace(protection, status=OrderStatus.CANCELLED, reason=reason, changed_at=now)
-                    self._put_order(dead, change)
+                    dead = protection._replace(status=OrderStatus.CANCELLED, reason=reason, changed_at=now)
+                    self._put_order(dead, protection, change)
 
     def _unprotected(self, entry: Order, change: Change) -> None:
         """The broker refused the stop: what has not filled yet must not fill without it."""
         if not entry.status.is_final:
-            change.say(CancelOrder(order_ref=entry.order_ref), f"unprotected:{entry.order_ref}")
+            change.say(CancelOrder.trusted(order_ref=entry.order_ref), f"unprotected:{entry.order_ref}")
 
-    def _put_order(self, order: Order, change: Change) -> None:
-        before = self.orders.get(order.order_ref)
+    def _put_order(self, order: Order, before: Order, change: Change) -> None:
         self.orders[order.order_ref] = change.orders[order.order_ref] = order
-        if before is not None and (before.status, before.filled) != (order.status, order.filled):
+        if before.status is not order.status or before.filled != order.filled:
             change.say(
-                OrderChanged(
+                OrderChanged.trusted(
                     order_ref=order.order_ref,
                     order_id=order.order_id,
                     leg=order.leg,
@@ -197,43 +201,44 @@ class Books:
             self._replaced[old.execution_id] = execution.execution_id
         after, realised = self._moved(execution, old, now)
         fill = Fill(
-            execution_id=execution.execution_id,
-            order_ref=execution.order_ref,
-            symbol=execution.symbol,
-            side=execution.side,
-            quantity=execution.quantity,
-            price=execution.price,
-            realised=realised,
-            commission=old.commission if old else None,
-            time=execution.time,
-            multiplier=execution.multiplier,
-            corrects=old.execution_id if old else execution.corrects,
+            execution.execution_id,
+            execution.order_ref,
+            execution.symbol,
+            execution.side,
+            execution.quantity,
+            execution.price,
+            realised,
+            old.commission if old else None,
+            execution.time,
+            execution.multiplier,
+            old.execution_id if old else execution.corrects,
         )
-        self._put_fill(fill, change)
-        self.positions[after.symbol] = change.positions[after.symbol] = after
-        order = self.orders.get(execution.order_ref)
-        change.say(
-            OrderFilled(
-                execution_id=fill.execution_id,
-                order_ref=fill.order_ref,
-                order_id=order.order_id if order else "",
-                leg=order.leg if order else Leg.ENTRY,
-                strategy=order.strategy if order else "EXTERNAL",
-                symbol=fill.symbol,
-                side=fill.side,
-                quantity=fill.quantity,
-                price=fill.price,
-                realised=realised,
-                position_quantity=after.quantity,
-                average_price=after.average_price,
-                time=fill.time,
-                corrects=fill.corrects,
-            ),
-            fill.execution_id,
-        )
+        self._put_fill(fill, after, change)
+        if self.explain:
+            self._tell(fill, after, change)
         commission = self._early_commissions.pop(execution.execution_id, None)
         if commission is not None:
             self._commission(CommissionReported(execution_id=fill.execution_id, commission=commission), now, change)
+
+    def _tell(self, fill: Fill, position: Position, change: Change) -> None:
+        order = self.orders.get(fill.order_ref)
+        told = OrderFilled.trusted(
+            execution_id=fill.execution_id,
+            order_ref=fill.order_ref,
+            order_id=order.order_id if order else "",
+            leg=order.leg if order else ENTRY,
+            strategy=order.strategy if order else "EXTERNAL",
+            symbol=fill.symbol,
+            side=fill.side,
+            quantity=fill.quantity,
+            price=fill.price,
+            realised=fill.realised,
+            position_quantity=position.quantity,
+            average_price=position.average_price,
+            time=fill.time,
+            corrects=fill.corrects,
+        )
+        change.say(told, fill.execution_id)
 
     def _newest(self, execution_id: str) -> Fill | None:
         """The booked version of an execution."""
@@ -251,8 +256,9 @@ class Books:
         position, gained = book(position, execution.side, execution.quantity, cost, now)
         return position, realised + gained
 
-    def _put_fill(self, fill: Fill, change: Change) -> None:
+    def _put_fill(self, fill: Fill, position: Position, change: Change) -> None:
         self.fills[fill.execution_id] = change.fills[fill.execution_id] = fill
+        self.positions[fill.symbol] = change.positions[fill.symbol] = position
 
     def _commission(self, report: CommissionReported, now: datetime, change: Change) -> None:
         fill = self._newest(report.execution_id)
@@ -261,20 +267,21 @@ class Books:
             return
         if fill.commission == report.commission:
             return
-        position = self._position(fill.symbol, now)
-        commissions = position.commissions - (fill.commission or ZERO) + report.commission
-        position = replace(position, commissions=commissions, changed_at=now)
-        self._put_fill(replace(fill, commission=report.commission), change)
-        self.positions[fill.symbol] = change.positions[fill.symbol] = position
-        message = CommissionBooked(execution_id=fill.execution_id, symbol=fill.symbol, commission=report.commission)
-        change.say(message, f"{fill.execution_id}:{report.commission}")
+        symbol, quantity, average, realised, commissions, _ = self._position(fill.symbol, now)
+        commissions += report.commission - (fill.commission or ZERO)
+        position = Position(symbol, quantity, average, realised, commissions, now)
+        self._put_fill(fill._replace(commission=report.commission), position, change)
+        if self.explain:
+            name, commission = fill.execution_id, report.commission
+            message = CommissionBooked.trusted(execution_id=name, symbol=symbol, commission=commission)
+            change.say(message, f"{name}:{commission}")
 
     def _adopt(self, snapshot: BrokerSnapshot, now: datetime, change: Change) -> None:
         """The first look at an account: what it holds beyond today's fills is where our books begin."""
         for held in snapshot.positions:
             ours = self._position(held.symbol, now)
             if ours.quantity != held.quantity:
-                adopted = replace(ours, quantity=held.quantity, average_price=held.average_cost)
+                adopted = ours._replace(quantity=held.quantity, average_price=held.average_cost)
                 self.positions[held.symbol] = change.positions[held.symbol] = adopted
 
     def _put_account(self, values: AccountValues, now: datetime, change: Change) -> None:

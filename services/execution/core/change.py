@@ -1,8 +1,8 @@
 """What is in the books besides orders and positions, and what one message changes in them."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from services.execution.core.order import Order
 from services.execution.core.position import Position
@@ -10,8 +10,7 @@ from shared.messages.base import Message
 from shared.types import Side
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(NamedTuple):
     """One booked execution; the columns of `fills`. `commission` is None until the broker has reported it.
 
     `price` is in USD per share; of `multiplier` shares to a contract. `corrects` names the fill that this one replaces;
@@ -31,8 +30,7 @@ class Fill:
     corrects: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """The columns of `accounts`."""
 
     account: str
@@ -42,15 +40,17 @@ class Account:
     reported_at: datetime
 
 
-@dataclass
 class Change:
     """What one message did: the rows that are different now, and what to say (message, key of its id)."""
 
-    orders: dict[str, Order] = field(default_factory=dict[str, Order])
-    fills: dict[str, Fill] = field(default_factory=dict[str, Fill])
-    positions: dict[str, Position] = field(default_factory=dict[str, Position])
-    account: Account | None = None
-    messages: list[tuple[Message, str]] = field(default_factory=list[tuple[Message, str]])
+    __slots__ = ("account", "fills", "messages", "orders", "positions")
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Order] = {}
+        self.fills: dict[str, Fill] = {}
+        self.positions: dict[str, Position] = {}
+        self.account: Account | None = None
+        self.messages: list[tuple[Message, str]] = []
 
     def say(self, message: Message, key: str) -> None:
         self.messages.append((message, key))

@@ -6,14 +6,18 @@ Invariants:
 3. UNKNOWN ends only by the broker's own word.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from shared.messages.broker import OrderReported
-from shared.types import Leg, OrderStatus, Side, TimeInForce
+from shared.messages.broker_commands import OrderTerms
+from shared.types import Leg, OrderStatus, OrderType, Side, TimeInForce
 
 S = OrderStatus
+ZERO = Decimal(0)
+# Looked up once: Python 3.11 calls a function for every access to an enum's member, and these are in every order's way.
+INTENT, ENTRY, STOP, EXIT = OrderStatus.INTENT, Leg.ENTRY, Leg.STOP, Leg.EXIT
 
 MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
     S.INTENT: frozenset(S) - {S.INTENT},
@@ -28,9 +32,12 @@ MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One order at the broker. Fields are the columns of the table `orders`; prices in USD, quantities in shares."""
+class Order(NamedTuple):
+    """One order at the broker; a report makes a new one. Fields are the columns of the table `orders`.
+
+    Prices in USD, quantities in shares.
+    The limit of a combination is its net price with the sign that IBKR gives it, its quantity in units of it.
+    """
 
     order_ref: str
     order_id: str
@@ -52,18 +59,59 @@ class Order:
     changed_at: datetime
 
 
+def intended(terms: OrderTerms, order_id: str, strategy: str, now: datetime) -> Order:
+    """An order that is about to be sent. `order_id`: of the entry, its own or that of the position it closes."""
+    return Order(
+        terms.order_ref,
+        order_id,
+        _leg(terms, order_id),
+        strategy,
+        terms.symbol,
+        terms.side,
+        terms.quantity,
+        terms.net_price.signed(terms.side) if terms.net_price else terms.limit_price,
+        terms.trigger_price,
+        terms.time_in_force,
+        INTENT,
+        ZERO,
+        None,
+        None,
+        None,
+        None,
+        now,
+        now,
+    )
+
+
+def _leg(terms: OrderTerms, order_id: str) -> Leg:
+    if terms.order_ref == order_id:
+        return ENTRY
+    if terms.parent is None:
+        return EXIT
+    return STOP if terms.order_type is OrderType.STOP else Leg.TARGET
+
+
 def apply(order: Order, report: OrderReported, now: datetime) -> Order:
     """What the order is after the broker's report; the same object when nothing changed."""
-    status = report.status if report.status in MOVES[order.status] else order.status
-    changed = replace(
-        order,
-        status=status,
-        filled=max(order.filled, report.filled),
-        average_price=report.average_price if report.filled > order.filled else order.average_price,
-        limit_price=report.limit_price if order.leg is not Leg.STOP and report.limit_price else order.limit_price,
-        stop_price=report.trigger_price or order.stop_price,
-        broker_order_id=report.broker_order_id or order.broker_order_id,
-        perm_id=report.perm_id or order.perm_id,
-        reason=report.reason or order.reason,
+    more = report.filled > order.filled
+    after = Order(
+        order.order_ref,
+        order.order_id,
+        order.leg,
+        order.strategy,
+        order.symbol,
+        order.side,
+        order.quantity,
+        report.limit_price if report.limit_price and order.leg is not STOP else order.limit_price,
+        report.trigger_price or order.stop_price,
+        order.time_in_force,
+        report.status if report.status in MOVES[order.status] else order.status,
+        report.filled if more else order.filled,
+        report.average_price if more else order.average_price,
+        report.broker_order_id or order.broker_order_id,
+        report.perm_id or order.perm_id,
+        report.reason or order.reason,
+        order.created_at,
+        now,
     )
-    return order if changed == order else replace(changed, changed_at=now)
+    return order if after[:-1] == order[:-1] else after

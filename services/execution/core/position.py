@@ -5,17 +5,17 @@ Invariants:
 2. cash + cost of the position is unchanged by any fill but for its realised profit and commission.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from shared.types import Side
 
 ZERO = Decimal(0)
+BUY = Side.BUY  # looked up once, which takes a call in Python 3.11
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """Shares or contracts held (negative = short). Columns of `positions`.
 
     `average_price` is the cost of one in USD, its multiplier included (250 for an option bought at 2.50), without
@@ -32,16 +32,18 @@ class Position:
 
 def book(position: Position, side: Side, quantity: Decimal, price: Decimal, now: datetime) -> tuple[Position, Decimal]:
     """Book one fill; returns the position after it and the profit it realised, gross, in USD."""
-    signed = quantity * side.sign
-    after = position.quantity + signed
-    if position.quantity * signed >= 0:  # opens or adds
-        cost = position.quantity * position.average_price + signed * price
-        return replace(position, quantity=after, average_price=cost / after, changed_at=now), ZERO
-    closed = min(quantity, abs(position.quantity))
-    realised = closed * (price - position.average_price) * (1 if position.quantity > 0 else -1)
-    kept = position.average_price if after * position.quantity > 0 else price  # else the fill opened beyond zero
-    average = kept if after else ZERO
-    changed = replace(
-        position, quantity=after, average_price=average, realised=position.realised + realised, changed_at=now
-    )
-    return changed, realised
+    symbol, held, average, realised, commissions, _ = position
+    signed = quantity if side is BUY else -quantity
+    after = held + signed
+    if not held:
+        return Position(symbol, after, price, realised, commissions, now), ZERO
+    if (held > ZERO) is (signed > ZERO):  # adds
+        cost = held * average + signed * price
+        return Position(symbol, after, cost / after, realised, commissions, now), ZERO
+    closed = min(quantity, abs(held))
+    gained = closed * (price - average) if held > ZERO else closed * (average - price)
+    if not after:
+        average = ZERO
+    elif (after > ZERO) is not (held > ZERO):  # it opened beyond zero
+        average = price
+    return Position(symbol, after, average, realised + gained, commissions, now), gained

@@ -3,7 +3,7 @@
 Invariants:
 1. No difference is explained away: each is a Break, and a Break keeps trading disabled.
 2. An order that is only INTENT is no difference: its command may be on its way.
-3. A position that a bracket of ours opened has a working stop, or it is a Break.
+3. A position that was opened with a stop has a working one, or it is a Break.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -43,14 +43,15 @@ def compare(
 
 
 def _unprotected(orders: Iterable[Order], positions: Mapping[str, Decimal]) -> Iterator[Break]:
-    brackets: dict[str, dict[Leg, Order]] = {}
+    families: dict[str, list[Order]] = {}
     for order in orders:
-        brackets.setdefault(order.order_id, {})[order.leg] = order
-    for order_id, legs in brackets.items():
+        families.setdefault(order.order_id, []).append(order)
+    for order_id, family in families.items():
+        legs = {order.leg: order for order in family}
         entry, stop = legs.get(Leg.ENTRY), legs.get(Leg.STOP)
         if entry is None or stop is None or not stop.status.is_final or not entry.filled:
             continue
-        closed = sum((_closed(order) for leg, order in legs.items() if leg is not Leg.ENTRY), ZERO)
+        closed = sum((_closed(order) for order in family if order.leg is not Leg.ENTRY), ZERO)
         left = entry.filled - closed
         if left > 0 and positions.get(entry.symbol, ZERO) * entry.side.sign > 0:
             ours = f"{left} {entry.symbol} open, its stop {stop.status}"

@@ -4,82 +4,57 @@ Invariants:
 1. No PlaceOrder leaves without a passed check of every rule, and unless the trading state is ACTIVE.
 2. The state begins DISABLED; it becomes ACTIVE only on a reconciliation without breaks, and never from HALTED.
 3. Exits and cancels are never blocked by limits: they only reduce what is at risk.
-4. An approved order counts as a position from the moment of its approval until its bracket is done.
+4. An approved order counts as a position from the moment of its approval until all that it bought is sold.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from uuid import UUID
 
 from services.risk.config import Settings
-from services.risk.core.rules import ENTRY_RULES, Proposal
-from services.risk.core.sizing import round_down, round_up, shares
+from services.risk.core import spreads
+from services.risk.core.rules import ENTRY_RULES, Proposal, first_broken
+from services.risk.core.sizing import round_down, round_up, shares, stop_price, target_price
+from services.risk.core.trade import Equity, Trade, Verdict
+from shared.calendar import NEW_YORK
 from shared.messages.base import Message
 from shared.messages.market import Quote
 from shared.messages.order import CancelEntry, ClosePosition, OrderChanged, PlaceOrder, Reconcile, Reconciled
 from shared.messages.risk import IntentRefused, RuleCheck, TradingStateChanged
 from shared.messages.strategy import OrderIntent, Purpose
-from shared.types import Leg, OrderStatus, Side, TimeInForce, TradingState
+from shared.types import Leg, Side, TimeInForce, TradingState
 
 ZERO = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Trade:
-    """An approved bracket that is not done yet; `filled`, `stopped` and `targeted` are its legs' fills in shares."""
-
-    order_id: str
-    strategy: str
-    symbol: str
-    side: Side
-    approved_at: datetime
-    entry_status: OrderStatus = OrderStatus.INTENT
-    filled: Decimal = ZERO
-    stopped: Decimal = ZERO
-    targeted: Decimal = ZERO
-    closing: str | None = None  # why it is being closed
-
-    @property
-    def held(self) -> bool:
-        return self.filled > self.stopped + self.targeted
-
-    @property
-    def done(self) -> bool:
-        return self.entry_status.is_final and not self.held
-
-
-@dataclass(frozen=True, slots=True)
-class Equity:
-    """The columns of `risk_account`: the account as last reconciled, and its value when the session began."""
-
-    account: str
-    net_liquidation: Decimal
-    session: str
-    session_open_value: Decimal
-    reported_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What was decided about one intent; the columns of `decisions`."""
-
-    intent_id: UUID
-    intent: OrderIntent
-    approved: bool
-    code: str | None
-    order_id: str | None
-    checks: tuple[RuleCheck, ...]
-    placed: PlaceOrder | None
+BUY, ENTRY, EXIT, DAY = Side.BUY, Leg.ENTRY, Purpose.EXIT, TimeInForce.DAY
+"""Looked up once: Python 3.11 calls a function for every access to an enum's member, and these decide every order."""
 
 
 @dataclass
 class Judge:
+    """All that risk knows. With `explain` every decision carries what each rule found, as text; without, a refusal has
+    its code alone."""
+
     settings: Settings
     state: TradingState = TradingState.DISABLED
     equity: Equity | None = None
     trades: dict[str, Trade] = field(default_factory=dict[str, Trade])
+    explain: bool = True
+    _same: dict[tuple[str, str], list[Trade]] = field(default_factory=dict[tuple[str, str], list[Trade]])
+    """The trades by strategy and symbol."""
+
+    def __post_init__(self) -> None:
+        self._approval = timedelta(seconds=self.settings.approval_seconds)
+        trades, self.trades = self.trades, {}
+        for trade in trades.values():
+            self.take_on(trade)
+
+    def take_on(self, trade: Trade) -> None:
+        """From now on this is a position, or will be one."""
+        self.trades[trade.order_id] = trade
+        self._same.setdefault((trade.strategy, trade.symbol), []).append(trade)
 
     # Intents
 
@@ -87,61 +62,94 @@ class Judge:
         self, intent_id: UUID, intent: OrderIntent, quotes: Mapping[str, Quote], now: datetime, *, market_open: bool
     ) -> tuple[Verdict, list[Message]]:
         """Decide one intent; the messages carry the decision out."""
-        if intent.purpose is Purpose.EXIT:
+        if intent.purpose is EXIT:
             return self._judge_exit(intent_id, intent, quotes)
+        if intent.legs:
+            return self._judge_combination(intent_id, intent, quotes, now, market_open=market_open)
         quote = quotes.get(intent.symbol)
         limit = self._entry_limit(intent, quote)
+        proposal = Proposal(
+            intent,
+            now,
+            self.state,
+            market_open,
+            quote,
+            limit,
+            self._quantity(intent, limit),
+            self.equity.net_liquidation if self.equity else None,
+            self.equity.session_open_value if self.equity else None,
+            occupied=len(self.trades),
+            same_open=len(self._own(intent)),
+        )
+        failed = first_broken(ENTRY_RULES, proposal, self.settings)
+        checks = tuple(rule.check(proposal, self.settings) for rule in ENTRY_RULES) if self.explain else ()
+        if failed or limit is None:
+            return self._refuse(intent_id, intent, failed or "stale_quote", checks)
+        order = self._order(intent_id, proposal, limit, checks)
+        self.take_on(Trade(order.order_id, order.strategy, order.symbol, order.side, now))
+        return Verdict(intent_id, intent, True, None, order.order_id, checks, order), [order]
+
+    def _judge_combination(
+        self, intent_id: UUID, intent: OrderIntent, quotes: Mapping[str, Quote], now: datetime, *, market_open: bool
+    ) -> tuple[Verdict, list[Message]]:
+        """Decide an intent with legs, at its net price and by what it can lose."""
+        found = spreads.offer(intent, quotes, self.settings)
+        equity = self.equity.net_liquidation if self.equity else None
         proposal = Proposal(
             intent=intent,
             now=now,
             trading_state=self.state,
             market_open=market_open,
-            quote=quote,
-            limit_price=limit,
-            quantity=self._quantity(intent, limit),
-            equity=self.equity.net_liquidation if self.equity else None,
+            quote=found.quote if found else None,
+            limit_price=found.loss if found else None,
+            quantity=spreads.quantity(intent, found, equity, self.settings),
+            equity=equity,
             session_open_value=self.equity.session_open_value if self.equity else None,
             occupied=len(self.trades),
-            same_open=sum(self._same(trade, intent) for trade in self.trades.values()),
+            same_open=len(self._own(intent)),
         )
-        checks = tuple(rule(proposal, self.settings) for rule in ENTRY_RULES)
-        failed = next((check.rule for check in checks if not check.passed), None)
-        if failed or limit is None:
-            return self._refuse(intent_id, intent, failed or "stale_quote", checks)
-        order = self._order(intent_id, proposal, limit, checks)
-        self.trades[order.order_id] = Trade(order.order_id, order.strategy, order.symbol, order.side, now)
+        failed = first_broken(spreads.RULES, proposal, self.settings)
+        checks = tuple(rule.check(proposal, self.settings) for rule in spreads.RULES) if self.explain else ()
+        if not failed and spreads.is_opposed(intent, [one.package for one in self.trades.values() if one.package]):
+            failed = "opposite_leg"
+        if failed or found is None:
+            return self._refuse(intent_id, intent, failed or "leg_quotes", checks)
+        order = spreads.place(_order_id(intent.symbol, now, intent_id), proposal, found, self.settings, checks)
+        package = spreads.package_of(intent, found.limit)
+        self.take_on(Trade(order.order_id, order.strategy, order.symbol, order.side, now, package=package))
         return Verdict(intent_id, intent, True, None, order.order_id, checks, order), [order]
 
     def _judge_exit(
         self, intent_id: UUID, intent: OrderIntent, quotes: Mapping[str, Quote]
     ) -> tuple[Verdict, list[Message]]:
-        own = [trade for trade in self.trades.values() if self._same(trade, intent)]
+        own = self._own(intent)
+        checks = (_position_to_close(own),) if self.explain else ()
         if not own:
-            check = RuleCheck(rule="no_position", value="none open", limit="a position to close", passed=False)
-            return self._refuse(intent_id, intent, check.rule, (check,))
-        check = RuleCheck(rule="position_to_close", value=own[0].order_id, limit="a position to close", passed=True)
+            return self._refuse(intent_id, intent, "no_position", checks)
         messages = [message for trade in own for message in self._leave(trade, intent.reason, quotes)]
-        return Verdict(intent_id, intent, True, None, own[0].order_id, (check,), None), messages
+        return Verdict(intent_id, intent, True, None, own[0].order_id, checks, None), messages
 
     def _refuse(
         self, intent_id: UUID, intent: OrderIntent, code: str, checks: tuple[RuleCheck, ...]
     ) -> tuple[Verdict, list[Message]]:
-        refusal = IntentRefused(
+        refusal = IntentRefused.trusted(
             intent_id=intent_id, strategy=intent.strategy, symbol=intent.symbol, code=code, checks=checks
         )
         return Verdict(intent_id, intent, False, code, None, checks, None), [refusal]
 
-    @staticmethod
-    def _same(trade: Trade, intent: OrderIntent) -> bool:
-        return trade.symbol == intent.symbol and trade.strategy == intent.strategy
+    def _own(self, intent: OrderIntent) -> list[Trade]:
+        return self._same.get((intent.strategy, intent.symbol), [])
 
     def _entry_limit(self, intent: OrderIntent, quote: Quote | None) -> Decimal | None:
         """The price that trades now: the ask for a buy, the bid for a sale."""
-        price = (quote.ask if intent.side is Side.BUY else quote.bid) if quote else None
-        return price if price and price > 0 else None
+        price = (quote.ask if intent.side is BUY else quote.bid) if quote else None
+        return price if price and price > ZERO else None
 
     def _quantity(self, intent: OrderIntent, limit: Decimal | None) -> Decimal:
-        if limit is None or self.equity is None or intent.stop_distance is None:
+        """The strategy's own wish, or what the sizer gives; the rules judge either."""
+        if intent.quantity is not None:
+            return intent.quantity
+        if limit is None or self.equity is None:
             return ZERO
         settings = self.settings
         return shares(
@@ -154,19 +162,20 @@ class Judge:
 
     def _order(self, intent_id: UUID, proposal: Proposal, limit: Decimal, checks: tuple[RuleCheck, ...]) -> PlaceOrder:
         intent, tick = proposal.intent, self.settings.tick_size
-        stop, target = intent.stop_distance or ZERO, intent.target_distance or limit
-        buy = intent.side is Side.BUY
-        return PlaceOrder(
-            order_id=f"{intent.symbol[:12]}-{proposal.now:%y%m%d}-{intent_id.hex[:8]}",
+        stop, target = intent.stop_distance, intent.target_distance
+        if target is None and stop is not None:
+            target = limit  # far away: it fills when it is moved
+        return PlaceOrder.trusted(
+            order_id=_order_id(intent.symbol, proposal.now, intent_id),
             strategy=intent.strategy,
             symbol=intent.symbol,
             side=intent.side,
             quantity=proposal.quantity,
-            limit_price=round_down(limit, tick) if buy else round_up(limit, tick),
-            stop_price=max(round_up(limit - stop, tick), tick) if buy else round_down(limit + stop, tick),
-            target_price=round_up(limit + target, tick) if buy else max(round_down(limit - target, tick), tick),
-            time_in_force=TimeInForce.DAY,
-            expires_at=min(intent.expires_at, proposal.now + timedelta(seconds=self.settings.approval_seconds)),
+            limit_price=round_down(limit, tick) if intent.side is BUY else round_up(limit, tick),
+            stop_price=None if stop is None else stop_price(intent.side, limit, stop, tick),
+            target_price=None if target is None else target_price(intent.side, limit, target, tick),
+            time_in_force=DAY,
+            expires_at=min(intent.expires_at, proposal.now + self._approval),
             checks=checks,
         )
 
@@ -181,23 +190,33 @@ class Judge:
                 messages += self._leave(trade, trade.closing, quotes)
             elif trade.held and age >= self.settings.max_holding_days:
                 messages += self._leave(trade, f"held for {age} days", quotes)
+            elif trade.held and trade.package:
+                net = spreads.net_quote(trade.symbol, trade.package.legs, quotes)
+                reason = spreads.exit_reason(trade.package, net, now.astimezone(NEW_YORK).date())
+                messages += self._leave(trade, reason, quotes) if reason else ()
         return messages
 
     def _leave(self, trade: Trade, reason: str, quotes: Mapping[str, Quote]) -> Iterator[Message]:
         """Cancel an entry that has not filled; close what is held. Without a price the next check tries again."""
-        self.trades[trade.order_id] = replace(trade, closing=reason)
+        trade.closing = reason
         if not trade.entry_status.is_final:
-            yield CancelEntry(order_id=trade.order_id, reason=reason)
+            yield CancelEntry.trusted(order_id=trade.order_id, reason=reason)
+        if trade.package:
+            net = spreads.net_quote(trade.symbol, trade.package.legs, quotes)
+            order = spreads.close(trade.order_id, trade.symbol, trade.package, net, reason, self.settings)
+            if trade.held and order:
+                yield order
+            return
         quote = quotes.get(trade.symbol)
-        price = (quote.bid if trade.side is Side.BUY else quote.ask) if quote else None
+        price = (quote.bid if trade.side is BUY else quote.ask) if quote else None
         if trade.held and price:
-            tick, slippage = self.settings.tick_size, self.settings.exit_slippage
+            tick, slippage = spreads.tick_size(trade.symbol, price, self.settings), self.settings.exit_slippage
             limit = (
                 round_down(price * (1 - slippage), tick)
-                if trade.side is Side.BUY
+                if trade.side is BUY
                 else round_up(price * (1 + slippage), tick)
             )
-            yield ClosePosition(order_id=trade.order_id, symbol=trade.symbol, limit_price=limit, reason=reason)
+            yield ClosePosition.trusted(order_id=trade.order_id, symbol=trade.symbol, limit_price=limit, reason=reason)
 
     # What happened
 
@@ -205,16 +224,22 @@ class Judge:
         trade = self.trades.get(change.order_id)
         if trade is None:
             return
-        match change.leg:
-            case Leg.ENTRY:
-                trade = replace(trade, entry_status=change.status, filled=change.filled)
-            case Leg.STOP:
-                trade = replace(trade, stopped=change.filled)
-            case Leg.TARGET:
-                trade = replace(trade, targeted=change.filled)
-        self.trades[trade.order_id] = trade
+        if change.leg is ENTRY:
+            trade.entry_status, trade.filled = change.status, change.filled
+        else:
+            trade.closed[change.order_ref] = change.filled
         if trade.done:
-            del self.trades[trade.order_id]
+            self._let_go(trade)
+
+    def settled(self, order_id: str, rest: Iterable[Trade]) -> None:
+        """A combination, or a leg of one, has expired or was assigned; what that left takes its place."""
+        self._let_go(self.trades[order_id])
+        for trade in rest:
+            self.take_on(trade)
+
+    def _let_go(self, trade: Trade) -> None:
+        del self.trades[trade.order_id]
+        self._same[trade.strategy, trade.symbol].remove(trade)
 
     def reconciled(self, result: Reconciled, session: str, now: datetime) -> list[Message]:
         """Take over the account; arm when the books agree, disarm when they do not."""
@@ -254,3 +279,17 @@ class Judge:
         if previous is state:
             return []
         return [TradingStateChanged(state=state, previous=previous, reason=reason, actor=actor)]
+
+
+def _position_to_close(own: Sequence[Trade]) -> RuleCheck:
+    name, value = ("position_to_close", own[0].order_id) if own else ("no_position", "none open")
+    return RuleCheck(rule=name, value=value, limit="a position to close", passed=bool(own))
+
+
+def _order_id(symbol: str, now: datetime, intent_id: UUID) -> str:
+    return f"{symbol[:12]}-{_day(now.date())}-{intent_id.hex[:8]}"
+
+
+@cache
+def _day(day: date) -> str:
+    return f"{day:%y%m%d}"

@@ -46,6 +46,12 @@ def test_a_target_that_risk_moved_tells_why() -> None:
     assert trades([entry, out], {"B": "another"})[0].exit_reason == "target"
 
 
+def test_an_exit_of_its_own_tells_why() -> None:
+    entry, out = fill("A", "entry", "1", "10", 0), fill("A", "exit", "1", "11", 1)
+    assert trades([entry, out], {"A": "crossed below"})[0].exit_reason == "crossed below"
+    assert trades([entry, out], {})[0].exit_reason == "exit"
+
+
 def test_a_stop_that_beat_the_close_is_a_stop() -> None:
     found = [fill("A", "entry", "1", "10", 0), fill("A", "stop", "1", "9", 1)]
     assert trades(found, {"A": "held for 30 days"})[0].exit_reason == "stop"

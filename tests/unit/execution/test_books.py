@@ -116,11 +116,11 @@ def test_closing_moves_the_target_and_leaves_the_stop_linked() -> None:
     books = Books()
     books.place(PLACE, NOW)
     close = ClosePosition(order_id="AAPL-120601-1", symbol="AAPL", limit_price=Decimal(555), reason="crossed below")
-    assert said(books.close(close), ModifyOrder) == [
+    assert said(books.close(close, NOW), ModifyOrder) == [
         ModifyOrder(order_ref="AAPL-120601-1.target", limit_price=Decimal(555))
     ]
     books.report_order(reported("AAPL-120601-1.target", OrderStatus.FILLED, 100), NOW)
-    assert books.close(close).messages == []
+    assert books.close(close, NOW).messages == []
 
 
 def test_cancelling_a_filled_entry_sends_nothing() -> None:

@@ -95,7 +95,7 @@ def decide(
 def test_an_approved_entry_is_sized_priced_and_fully_checked() -> None:
     identity = UUID(int=0xABCDEF12 << 96)
     verdict, messages = armed().judge(identity, intent(), {"AAPL": quote()}, NOW, market_open=True)
-    assert [check.rule for check in verdict.checks] == [rule.__name__ for rule in ENTRY_RULES]
+    assert [check.rule for check in verdict.checks] == [rule.name for rule in ENTRY_RULES]
     assert all(check.passed for check in verdict.checks)
     (order,) = messages
     assert isinstance(order, PlaceOrder)
