@@ -8,8 +8,10 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.backtest.core.model import Costs, Fills, Gear
+from services.backtest.live import LiveSettings
 from services.risk.config import Settings as RiskSettings
 from services.strategy.config import InstanceSettings
+from services.strategy.core.confluence import Confluence
 from shared.types import Timeframe
 
 
@@ -28,9 +30,12 @@ class RunConfig(BaseModel):
     cash: Decimal = Field(Decimal(1_000_000), gt=0, description="USD")
     gear: Gear = Gear.EXACT
     fills: Fills = Fills.SIMULATOR
+    window_bars: int = Field(250, ge=2, le=10_000, description="bars that a strategy sees live; fills = simulator")
     only_scanned: bool = Field(False, description="enter only what the scanner's filters keep; fills = simulator only")
     risk: RiskSettings = Field(default_factory=lambda: RiskSettings.model_validate({}))
     costs: Costs = Costs.model_validate({})
+    confluence: Confluence = Confluence()
+    live: LiveSettings | None = Field(None, description="of fills = simulator; None: those of the config folder")
     sentiment: Path | None = Field(None, description="a CSV of readings: time, symbol, component, score")
     benchmark: str | None = Field(None, description="a symbol to compare with; None: all symbols, equally weighted")
     seed: int = Field(1, ge=0, description="of synthetic prices and of the statistics that draw lots")
