@@ -1,0 +1,1 @@
+"""What a backtest reads and leaves behind: markets, results, reports."""
