@@ -8,7 +8,7 @@ import sys
 import structlog
 import uvloop
 
-from bench import latency, matching, quotes, simulator
+from bench import backtest, latency, matching, quotes, simulator
 
 
 def main() -> None:
@@ -35,6 +35,7 @@ def main() -> None:
     print()
     asyncio.run(simulator.main())  # ib_async, which it measures against, does not know uvloop
     fast = matching.main()
+    fast = backtest.main() and fast
     if not (flow.complete and fast):
         sys.exit(1)
 
