@@ -14,18 +14,21 @@ from sqlalchemy.exc import OperationalError
 from typer.core import TyperGroup
 
 from cli import lineage, views
+from cli.backtest import backtest
 from cli.control import actor, order_state
 from cli.demo import FIRST, LAST, Demo, chosen_sessions, kill_plan, print_outcome, write_json
 from cli.deployment import books, find
 from cli.errors import CommandError
 from cli.launcher import Copy, Options, run
 from cli.market import market
+from cli.optimise import optimise
 from cli.options import DataFolder
 from cli.pacer import Pacer
 from cli.pacing import pace_market
 from cli.screen import show_started, show_status
 from cli.servers import ServerError
 from cli.sim import sim
+from cli.strategies import check_strategy, strategies
 from cli.text import DEFAULT_DATA_FOLDER, make_console
 from shared.bus import connect
 from shared.config import CONFIG_FOLDER, Common, ConfigError, load
@@ -267,7 +270,11 @@ def pace(
 
 
 app.command()(sim)
+app.command()(strategies)
+app.command("check-strategy")(check_strategy)
+app.command()(optimise)
 app.add_typer(market)
+app.add_typer(backtest, name="backtest")
 
 
 def _say(text: str) -> None:

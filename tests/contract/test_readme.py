@@ -8,7 +8,8 @@ import numpy as np
 
 from services.strategy.catalogue import make_instances
 from services.strategy.config import Settings
-from services.strategy.core.strategy import Bars, check_causality
+from services.strategy.core.bars import Bars
+from services.strategy.core.causality import check_causality
 from shared.streams import as_markdown
 from tests.conformance.counts import counts
 
@@ -45,7 +46,7 @@ def test_every_local_link_leads_somewhere() -> None:
 
 def test_the_strategy_it_shows_is_found_trades_and_does_not_look_ahead(tmp_path: Path) -> None:
     source, instance = re.search(r"```python\n(.*?)```.*?```toml\n(.*?)```", README, re.DOTALL).groups()  # type: ignore[union-attr]
-    (tmp_path / "breakout.py").write_text(source)
+    (tmp_path / "new_high.py").write_text(source)
     settings = Settings.model_validate(tomllib.loads(instance) | {"strategy_folder": tmp_path})
     (made,) = make_instances(settings, ("AAPL", "IBM"))
     random = np.random.default_rng(7)
