@@ -13,7 +13,7 @@ from services.backtest.core.metrics import METRICS, text
 from services.backtest.core.stored import Stored, comparison
 from services.backtest.core.tables import ACCOUNT, TRADES, Table, figures, group_tables, notices
 
-LISTED = ("cagr", "sharpe", "max_drawdown", "trades", "net")
+LISTED = ("sharpe", "trades", "net")
 
 
 def print_summary(console: Console, stored: Stored) -> None:
@@ -66,8 +66,8 @@ def print_results(console: Console, summaries: Sequence[Summary]) -> None:
     for summary in summaries:
         outcomes[summary.inputs_hash].append(summary.result_hash)
     rows = tuple(_listed(summary, outcomes[summary.inputs_hash]) for summary in summaries)
-    columns = ("id", "saved", "strategies", "symbols", "days", *(METRICS[name].label for name in LISTED), "again")
-    console.print(_rich(Table("Results", columns, rows, text=5)))
+    columns = ("id", "saved", "what", *(METRICS[name].label for name in LISTED), "again")
+    console.print(_rich(Table("Results", columns, rows, text=3)))
 
 
 def _listed(summary: Summary, outcomes: Sequence[str]) -> tuple[str, ...]:
@@ -76,9 +76,8 @@ def _listed(summary: Summary, outcomes: Sequence[str]) -> tuple[str, ...]:
     return (
         summary.id,
         f"{summary.saved_at:%Y-%m-%d %H:%M}",
-        ", ".join(instance.name for instance in config.strategies),
-        _shortened(config.symbols),
-        f"{config.first} {config.last}",
+        f"{', '.join(instance.name for instance in config.strategies)} on {_shortened(config.symbols)},"
+        f" {config.first} to {config.last}",
         *(text(name, summary.statistics.get(name)) for name in LISTED),
         again,
     )
@@ -89,11 +88,15 @@ def _shortened(symbols: Sequence[str]) -> str:
 
 
 def _rich(table: Table) -> RichTable:
+    """Narrow enough for 80 columns; where texts are long, they fold, and numbers do not."""
     shown = RichTable(title=table.title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     shown.show_header = any(table.columns)
     for number, column in enumerate(table.columns):
         is_text = number < table.text
-        shown.add_column(escape(column), justify="left" if is_text else "right", no_wrap=number == 0 or not is_text)
+        if is_text:
+            shown.add_column(escape(column), overflow="fold")
+        else:
+            shown.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)
     for row in table.rows:
         shown.add_row(*(escape(cell) for cell in row))
     return shown

@@ -98,8 +98,8 @@ class FastGear:
     """
 
     def __init__(self, tape: Tape, config: RunConfig) -> None:
-        self._start, self._first = tape.start.astype(np.int64), np.zeros(len(tape.start), np.bool_)
-        self._first[tape.days] = True
+        self._start, steps = tape.start.astype(np.int64), np.arange(len(tape.start))
+        self._day = np.append(tape.days, len(steps))[np.searchsorted(tape.days, steps)]
         self._begin = _begin([len(series.step) for series in tape.series])
         self._bars = _bars(tape, self._begin)
         self._rules = _rules(config)
@@ -120,7 +120,7 @@ class FastGear:
         held, refusals = np.zeros(entered, np.int64), np.zeros(len(REFUSALS), np.int64)
         value, exposure = np.empty(steps), np.empty(steps)
         arrays: tuple[Any, ...] = (account[0], entries, held, refusals, value, exposure)
-        run()(cast(Any, self._bars), self._start, self._first, cast(Any, intents), self._rules, *arrays)
+        run()(cast(Any, self._bars), self._start, self._day, cast(Any, intents), self._rules, *arrays)
         if value.size and value.max() > self._most:
             raise ConfigError(
                 f"the account grew beyond {self._most:.0f} USD, more than gear = fast can count; use gear = exact"

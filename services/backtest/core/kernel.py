@@ -13,7 +13,7 @@ import numpy as np
 from services.backtest.core.arrays import Account, Bar, Bars, Entries, Entry, Intent, Intents, Rules
 from services.backtest.core.model import ExitReason
 from services.backtest.core.tape import UNITS, Integers
-from services.strategy.core.strategy import Flags, Floats
+from services.strategy.core.strategy import Floats
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,10 +31,13 @@ REFUSALS = (
     MAX_POSITIONS, MINIMUM_SIZE, MAX_POSITION_SIZE, MAX_ORDER_VALUE,
 ) = range(len(REFUSALS))  # fmt: skip
 
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+"""Of the compiler. No array is made here, so references to arrays need not be counted, which takes a tenth."""
+
 
 def _inlined(function: F) -> F:
     """For what `_run` calls: put in its place, since to hand over the arrays would cost more than the work itself."""
-    return cast(F, numba.njit(forceinline=True, error_model="numpy")(function))  # pyright: ignore
+    return cast(F, numba.njit(forceinline=True, **OPTIONS)(function))  # pyright: ignore
 
 
 @_inlined
@@ -196,7 +199,7 @@ def _carry_out(
 
 @_inlined
 def _coast(
-    bars: Bars, start: Integers, first: Flags, account: Account, entries: Entries, held: Integers,
+    bars: Bars, start: Integers, day: Integers, account: Account, entries: Entries, held: Integers,
     step: int, until: int, value: Floats, exposure: Floats,
 ) -> int:  # fmt: skip
     """Value what is held from `step` up to the first at which something is sold, or to `until`; returns that step.
@@ -204,6 +207,11 @@ def _coast(
     Most of the time is spent here: what `_move_on` and `_value` do is written out.
     """
     worth, cash, opened = account.worth, account.cash, account.open
+    if opened == 0:  # all at once
+        value[step:until], exposure[step:until] = worth / UNITS, 0.0 if worth > 0 else np.nan
+        if day[step] < until:
+            account.equity = worth
+        return until
     while step < until:
         total = 0
         for place in range(opened):
@@ -214,7 +222,7 @@ def _coast(
                     account.worth = worth
                     return step
             total += entry.quantity * bars[entry.exit_bar].close
-        if first[step]:
+        if day[step] == step:
             account.equity = worth
         worth = cash + total
         value[step] = worth / UNITS
@@ -225,23 +233,24 @@ def _coast(
 
 
 def _run(
-    bars: Bars, start: Integers, first: Flags, intents: Intents, rules: Rules, account: Account, entries: Entries,
+    bars: Bars, start: Integers, day: Integers, intents: Intents, rules: Rules, account: Account, entries: Entries,
     held: Integers, refusals: Integers, value: Floats, exposure: Floats,
 ) -> None:  # fmt: skip
     """Trade with the cash of `account`; fills the last six.
 
     Args:
-        start: us since the epoch, one a step, like `value` (USD) and `exposure`. first: whether a New York date begins.
+        start: us since the epoch, one a step, like `value` (USD) and `exposure`.
+        day: for each step the first one at or after it that begins a New York date.
         held: the open positions as places in `entries`, in the order of opening. refusals: counts of `REFUSALS`.
     """
     signal, step = 0, 0
     account.worth = account.cash
     while step < len(start):
         until = intents[signal].step if signal < len(intents) else len(start)
-        step = _coast(bars, start, first, account, entries, held, step, until, value, exposure)
+        step = _coast(bars, start, day, account, entries, held, step, until, value, exposure)
         if step == len(start):
             break
-        if first[step]:
+        if day[step] == step:
             account.equity = account.worth
         if account.open > 0:
             _move_on(bars, account, entries, held, step)
@@ -271,4 +280,4 @@ def _run(
 def run() -> Callable[..., None]:
     """`_run`, compiled. The first time ever takes seconds; it is then read from the cache beside this file, or in
     NUMBA_CACHE_DIR."""
-    return cast(Callable[..., None], numba.njit(cache=True, nogil=True, error_model="numpy")(_run))  # pyright: ignore
+    return cast(Callable[..., None], numba.njit(cache=True, nogil=True, **OPTIONS)(_run))  # pyright: ignore

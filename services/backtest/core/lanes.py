@@ -175,12 +175,10 @@ def _quantities(strategy: Strategy, bars: Bars, entries: Integers) -> Integers:
     if type(strategy).calculate_position_size is Strategy.calculate_position_size:
         return quantities
     distinct, which = np.unique(to_units(bars.close[entries]), return_inverse=True)
-    closes: list[int] = distinct.tolist()
-    wishes = [strategy.calculate_position_size(close * PRICE_UNIT) for close in closes]
-    shares = [NONE if wish is None else int(wish) for wish in wishes]
-    for close, wish, whole in zip(closes, wishes, shares, strict=True):
+    wishes = [strategy.calculate_position_size(close * PRICE_UNIT) for close in distinct.tolist()]
+    shares = {wish: NONE if wish is None else int(wish) for wish in set(wishes)}
+    for wish, whole in shares.items():
         if wish is not None and (wish != whole or whole < 1):
-            raise StrategyError(
-                f"calculate_position_size({close * PRICE_UNIT}) = {wish}; it must be whole shares, 1 or more"
-            )
-    return np.array(shares, dtype=np.int64)[which]
+            close = distinct[wishes.index(wish)] * PRICE_UNIT
+            raise StrategyError(f"calculate_position_size({close}) = {wish}; it must be whole shares, 1 or more")
+    return np.array([shares[wish] for wish in wishes], dtype=np.int64)[which]

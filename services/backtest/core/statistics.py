@@ -12,7 +12,7 @@ from decimal import Decimal
 import numpy as np
 
 from services.backtest.core.model import Curve, Result, Trade
-from services.backtest.core.returns import SESSIONS_A_YEAR, Days, by_day, drawdowns
+from services.backtest.core.returns import SESSIONS_A_YEAR, Days, by_day, drawdowns, new_york_dates
 
 STILL = 1e-12  # a deviation below this is rounding
 
@@ -148,7 +148,7 @@ def _grouped(trades: Iterable[Trade], key: Callable[[Trade], str]) -> dict[str, 
 
 
 def _max_drawdown(curve: Curve, cash: float) -> tuple[float, int]:
-    """The deepest fall as a fraction, and its calendar days from the peak to the recovery or to the curve's end."""
+    """The deepest fall as a fraction, and its New York days from the peak to the recovery or to the curve's end."""
     depths = drawdowns(curve.value, cash)
     bottom = int(np.argmax(depths))
     if depths[bottom] <= 0:
@@ -156,9 +156,10 @@ def _max_drawdown(curve: Curve, cash: float) -> tuple[float, int]:
     # The account was at its peak when it was last at no drawdown; before its first point it had the starting cash.
     before = np.flatnonzero(depths[:bottom] <= 0)
     after = np.flatnonzero(depths[bottom:] <= 0)
-    peak = curve.time[before[-1]] if len(before) else curve.time[0]
-    recovered = curve.time[bottom + after[0]] if len(after) else curve.time[-1]
-    return float(depths[bottom]), int((recovered - peak) // np.timedelta64(1, "D"))
+    peak = before[-1] if len(before) else 0
+    recovered = bottom + after[0] if len(after) else -1
+    first, last = new_york_dates(curve.time[[peak, recovered]])
+    return float(depths[bottom]), int((last - first) // np.timedelta64(1, "D"))
 
 
 def _alpha_beta(days: Days) -> tuple[float | None, float | None]:

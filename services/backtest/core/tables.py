@@ -15,9 +15,7 @@ TRADES = (
     "trades", "win_rate", "profit_factor", "expectancy", "average_win", "average_loss", "average_days", "mid_profit",
     "cost_of_fills", "commission", "net",
 )  # fmt: skip
-GROUP = (
-    "trades", "net", "mid_profit", "cost_of_fills", "win_rate", "profit_factor", "expectancy", "average_days",
-)  # fmt: skip
+GROUP = ("trades", "net", "mid_profit", "cost_of_fills", "win_rate", "profit_factor", "average_days")
 NO_POSITION = "no_position"  # an exit signal found nothing to close, which is no news
 
 
