@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +72,7 @@ def environment(name: str) -> Path:
 
 
 @contextmanager
-def engine(*command: str | Path) -> Iterator["subprocess.Popen[str]"]:
+def engine(*command: str | Path) -> Generator["subprocess.Popen[str]"]:
     """A process that runs once for each line it reads, and answers with a line of JSON."""
     quiet = os.environ | {"PYTHONWARNINGS": "ignore"}
     with subprocess.Popen(command, stdin=-1, stdout=-1, text=True, cwd=ROOT, env=quiet) as process:  # noqa: S603

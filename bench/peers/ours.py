@@ -20,6 +20,7 @@ from services.backtest.core.fast import FastGear, FastRun
 from services.backtest.core.lanes import Evidence, make_lanes
 from services.backtest.core.model import History
 from services.backtest.core.tape import make_tape
+from services.backtest.run import uncollected
 from services.strategy.core.host import Instance
 from services.strategy.core.strategy import Bars, Distance, Signals, Strategy
 from shared.types import Timeframe
@@ -76,7 +77,8 @@ class Gears:
     def exact(self) -> dict[str, float]:
         """Everything: prices made ready, signals, orders through risk and execution, trades and curve."""
         began = perf_counter()
-        result = run_bars_exact(self.config, self.instances, self.histories)
+        with uncollected():
+            result = run_bars_exact(self.config, self.instances, self.histories)
         seconds = perf_counter() - began
         still_open = sum(trade.reason == "end" for trade in result.trades)
         spent = sum(trade.quantity * trade.entry_price for trade in result.trades)

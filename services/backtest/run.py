@@ -1,10 +1,12 @@
 """One backtest from its settings alone: the instances, the prices, the gear."""
 
+import gc
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
-from services.backtest.adapters.histories import data_hash, load_histories
+from services.backtest.adapters.histories import data_hash, holes, load_histories
 from services.backtest.adapters.market import load_market_for, run_simulator
 from services.backtest.config import RunConfig
 from services.backtest.core.exact import run_bars_exact
@@ -48,14 +50,27 @@ def run(config: RunConfig) -> Run:
     """
     instances = instances_of(config)
     histories = load_histories(config)
+    flat = [history for by_symbol in histories.values() for history in by_symbol.values()]
     evidence = Evidence(config.confluence, read_readings(config.sentiment) if config.sentiment else Readings())
     if config.fills is Fills.SIMULATOR:
         hashed = load_market_for(config, config.live).fingerprint()
         result = run_simulator(config, instances, evidence, config.live)
-        return Run(result, histories, _with_readings(hashed, config))
-    flat = [history for by_symbol in histories.values() for history in by_symbol.values()]
-    engine = run_bars_fast if config.gear is Gear.FAST else run_bars_exact
-    return Run(engine(config, instances, flat, evidence), histories, _with_readings(data_hash(flat), config))
+    else:
+        hashed, engine = data_hash(flat), run_bars_fast if config.gear is Gear.FAST else run_bars_exact
+        with uncollected():
+            result = engine(config, instances, flat, evidence)
+    result = replace(result, assumptions=(*result.assumptions, *holes(config, flat)))
+    return Run(result, histories, _with_readings(hashed, config))
+
+
+@contextmanager
+def uncollected() -> Generator[None]:
+    """Hold the garbage collector off: a run makes no cycles, and it would walk through all orders again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _with_readings(hashed: str, config: RunConfig) -> str:

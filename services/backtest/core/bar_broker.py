@@ -54,9 +54,9 @@ class BarBroker:
             time=now,
             perm_id=0,
         )
-        self._books.report_execution(execution, now)
         commission = self._fills.commission(quantity)
         self._books.report_commission(CommissionReported.trusted(execution_id=execution_id, commission=commission), now)
+        self._books.report_execution(execution, now)  # last, so that it is booked with its commission at once
         value, shares = quantity * price, int(quantity)
         money = -value - commission if buys else value - commission
         self.cash += money

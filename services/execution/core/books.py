@@ -199,7 +199,9 @@ class Books:
             self._replaced[execution.corrects] = execution.execution_id
         if old is not None:
             self._replaced[old.execution_id] = execution.execution_id
-        after, realised = self._moved(execution, old, now)
+        before = old.commission if old else None
+        commission = self._early_commissions.pop(execution.execution_id, before)
+        after, realised = self._moved(execution, old, (commission or ZERO) - (before or ZERO), now)
         fill = Fill(
             execution.execution_id,
             execution.order_ref,
@@ -208,7 +210,7 @@ class Books:
             execution.quantity,
             execution.price,
             realised,
-            old.commission if old else None,
+            commission,
             execution.time,
             execution.multiplier,
             old.execution_id if old else execution.corrects,
@@ -216,9 +218,8 @@ class Books:
         self._put_fill(fill, after, change)
         if self.explain:
             self._tell(fill, after, change)
-        commission = self._early_commissions.pop(execution.execution_id, None)
-        if commission is not None:
-            self._commission(CommissionReported(execution_id=fill.execution_id, commission=commission), now, change)
+            if commission is not None and commission != before:
+                self._tell_commission(fill, commission, change)
 
     def _tell(self, fill: Fill, position: Position, change: Change) -> None:
         order = self.orders.get(fill.order_ref)
@@ -246,9 +247,11 @@ class Books:
             execution_id = self._replaced[execution_id]
         return self.fills.get(execution_id)
 
-    def _moved(self, execution: ExecutionReported, old: Fill | None, now: datetime) -> tuple[Position, Decimal]:
+    def _moved(
+        self, execution: ExecutionReported, old: Fill | None, commission: Decimal, now: datetime
+    ) -> tuple[Position, Decimal]:
         """The position after an execution, with the one that it corrects booked back, and what both realised."""
-        position, realised = self._position(execution.symbol, now), ZERO
+        position, realised = self._position(execution.symbol, now, commission), ZERO
         if old is not None:
             position, back = book(position, old.side.opposite, old.quantity, old.price * old.multiplier, now)
             realised = old.realised + back
@@ -267,14 +270,14 @@ class Books:
             return
         if fill.commission == report.commission:
             return
-        symbol, quantity, average, realised, commissions, _ = self._position(fill.symbol, now)
-        commissions += report.commission - (fill.commission or ZERO)
-        position = Position(symbol, quantity, average, realised, commissions, now)
+        position = self._position(fill.symbol, now, report.commission - (fill.commission or ZERO))
         self._put_fill(fill._replace(commission=report.commission), position, change)
         if self.explain:
-            name, commission = fill.execution_id, report.commission
-            message = CommissionBooked.trusted(execution_id=name, symbol=symbol, commission=commission)
-            change.say(message, f"{name}:{commission}")
+            self._tell_commission(fill, report.commission, change)
+
+    def _tell_commission(self, fill: Fill, commission: Decimal, change: Change) -> None:
+        message = CommissionBooked.trusted(execution_id=fill.execution_id, symbol=fill.symbol, commission=commission)
+        change.say(message, f"{fill.execution_id}:{commission}")
 
     def _adopt(self, snapshot: BrokerSnapshot, now: datetime, change: Change) -> None:
         """The first look at an account: what it holds beyond today's fills is where our books begin."""
@@ -292,8 +295,13 @@ class Books:
             start = self.account.start_cash
         self.account = change.account = Account(values.account, start, values.net_liquidation, values.cash, now)
 
-    def _position(self, symbol: str, now: datetime) -> Position:
-        return self.positions.get(symbol) or Position(symbol, ZERO, ZERO, ZERO, ZERO, now)
+    def _position(self, symbol: str, now: datetime, commission: Decimal = ZERO) -> Position:
+        """Ours in a symbol, with a commission more."""
+        known = self.positions.get(symbol)
+        if known is None:
+            return Position(symbol, ZERO, ZERO, ZERO, commission, now)
+        _, quantity, average, realised, commissions, _ = known
+        return Position(symbol, quantity, average, realised, commissions + commission, now)
 
 
 def _cost(position: Position) -> Decimal:
