@@ -79,7 +79,7 @@ def run(
         "window_bars": settings.window_bars,
         "confluence": settings.confluence,
         "live": LiveSettings.load(environment),
-        "symbols": [symbol for symbol in symbols.split(",") if symbol] or common.symbols,
+        "symbols": listed(symbols) or common.symbols,
         "first": first or dates.start,
         "last": last or dates.end,
         "source": data,
@@ -160,10 +160,15 @@ def checked(wanted: dict[str, Any]) -> "RunConfig":
             f"{'.'.join(str(part) for part in detail['loc']) or 'the backtest'}"
             f" = {detail['input']!r} is not allowed: {detail['msg']}"
             if detail["loc"]
-            else detail["msg"]
+            else detail["msg"].removeprefix("Value error, ")
             for detail in error.errors()
         ]
         raise CommandError("\n".join(problems)) from error
+
+
+def listed(symbols: str) -> list[str]:
+    """The symbols of a text with commas, each once and in capitals."""
+    return list(dict.fromkeys(symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()))
 
 
 def pairs(given: Sequence[str] | None, option: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from cli.backtest import checked, pairs
+from cli.backtest import checked, listed, pairs
 from cli.deployment import find
 from cli.errors import CommandError
 from cli.lifeline import ends_with_parent
@@ -103,7 +103,7 @@ def optimise(
             ],
             "strategy_folder": settings.strategy_folder,
             "confluence": settings.confluence,
-            "symbols": [symbol for symbol in symbols.split(",") if symbol] or load(Common, environment).symbols,
+            "symbols": listed(symbols) or load(Common, environment).symbols,
             "first": first or dates.start,
             "last": last or dates.end,
             "source": data,

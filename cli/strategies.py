@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.backtest import pairs
+from cli.backtest import listed, pairs
 from cli.errors import CommandError
 from cli.text import make_console, plain_table
 from services.strategy.config import Settings
@@ -136,10 +136,11 @@ def check_strategy(
         strategy_of_file(_file(name)) if name.endswith(".py") else find_strategies(settings.strategy_folder).named(name)
     )
     strategy = with_parameters(kind, pairs(other, "--set"), name)
-    wanted = [symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()]
     window = max(settings.window_bars, _required(strategy))
-    console.print(f"[bold]{escape(name)}[/bold]  {escape(str(strategy))}, seen live through {window} bars")
-    raise typer.Exit(0 if _check(strategy, dict(_data(data, wanted)), window, console) else 1)
+    rows = [row for key, field in kind.model_fields.items() for row in _rows(key, field, getattr(strategy, key))]
+    values = "; ".join(f"{key}: {value}" for key, value, *_ in rows)
+    console.print(f"[bold]{escape(name)}[/bold]  {escape(values)}; seen live through {window} bars", soft_wrap=True)
+    raise typer.Exit(0 if _check(strategy, dict(_data(data, listed(symbols))), window, console) else 1)
 
 
 def _check(strategy: "Strategy", data: "Mapping[str, Bars]", window: int, console: Console) -> bool:

@@ -6,6 +6,7 @@ own code is no good is set aside with the reason, and the others trade.
 
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -116,6 +117,7 @@ def _import_file(path: Path) -> ModuleType:
     assert spec is not None  # noqa: S101 - a .py file always has one
     assert spec.loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where pydantic and dataclasses look for what annotations name
     spec.loader.exec_module(module)
     return module
 

@@ -18,13 +18,14 @@ from sqlalchemy import Connection, select
 from services.backtest.adapters.market import simulator_settings
 from services.backtest.config import RunConfig
 from services.backtest.core.model import History
+from services.backtest.core.returns import new_york_dates
 from services.backtest.live import LiveSettings
 from services.simulator.adapters.prices import load_market
 from services.simulator.adapters.sources import price_file, read_prices
 from services.simulator.core.bars import DailyBar
 from services.simulator.core.minutes import MinuteDay
 from services.strategy.core.bars import SECONDS, Bars, Floats, Times, period_ends
-from shared.calendar import NEW_YORK, session_hours
+from shared.calendar import NEW_YORK, session_hours, sessions
 from shared.config import Common, ConfigError, load
 from shared.db.engine import engine
 from shared.db.tables import bars as stored_bars
@@ -61,6 +62,25 @@ def data_hash(histories: Iterable[History]) -> str:
         for column in (history.start, bars.end, bars.open, bars.high, bars.low, bars.close, bars.volume):
             digest.update(np.ascontiguousarray(column).tobytes())
     return digest.hexdigest()
+
+
+def holes(config: RunConfig, histories: Iterable[History]) -> tuple[str, ...]:
+    """A sentence about each history that has no bar on some sessions between its first and its last that trade."""
+    return tuple(filter(None, (_hole(config, history) for history in histories)))
+
+
+def _hole(config: RunConfig, history: History) -> str:
+    days = new_york_dates(history.start)
+    days = days[days >= np.datetime64(config.first)]
+    wanted = np.array(sessions(*days[[0, -1]].tolist()) if len(days) else [], dtype="datetime64[D]")
+    missing = np.setdiff1d(wanted, days)
+    if not len(missing):
+        return ""
+    return (
+        f"{history.symbol} has no {history.timeframe} bar on {len(missing)} of {len(wanted)} sessions, the first of"
+        f" them {missing[0]}: it does not trade then, and days without any bar count for no time in yearly figures such"
+        " as CAGR."
+    )
 
 
 def _history(config: RunConfig, symbol: str, timeframe: Timeframe, found: Mapping[Timeframe, History]) -> History:

@@ -109,6 +109,10 @@ def _spreads() -> Iterator[str]:
         " where a leg has no bid or no ask it is not entered. It is left at the quote, by the same order on both legs."
     )
     yield (
+        "While the leg that leaving would sell has no bid, as one far out of the money has none, a spread is not left,"
+        " whatever its target, stop and last day: it can come to expiry."
+    )
+    yield (
         "Targets, stops and last days of option spreads are looked at when exits are checked, at what leaving would"
         " bring then; between these checks losses can pass the stop, never the most that the legs can lose."
     )

@@ -115,9 +115,12 @@ class Settings(config.Settings):
 
 
 def _check_statistic(where: str, name: str) -> None:
-    if name not in METRICS:
-        raise ConfigError(f"{where} = {name!r} is no statistic; use one of {', '.join(METRICS)}")
+    if name not in SWEPT:
+        raise ConfigError(f"{where} = {name!r} is no statistic of a sweep; use one of {', '.join(SWEPT)}")
 
+
+SWEPT = tuple(name for name in METRICS if name != "average_days")
+"""Statistics that a sweep knows of every set."""
 
 COMPARE = {True: operator.gt, False: operator.lt}
 """Whether the first value is the better one, by `Metric.higher_is_better`."""

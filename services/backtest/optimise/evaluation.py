@@ -12,17 +12,15 @@ from services.backtest.config import RunConfig
 from services.backtest.core.curve import Flows, make_curve
 from services.backtest.core.fast import FastGear, FastRun
 from services.backtest.core.lanes import Evidence, make_lanes
-from services.backtest.core.metrics import METRICS
 from services.backtest.core.model import Curve, History
 from services.backtest.core.statistics import account_statistics
 from services.backtest.core.tape import UNITS, Integers, make_tape
+from services.backtest.optimise.config import SWEPT
 from services.backtest.optimise.space import Space
 from services.strategy.core.host import Instance
 from services.strategy.core.strategy import Floats
 from shared.config import ConfigError
 
-SWEPT = tuple(name for name in METRICS if name != "average_days")
-"""Statistics that a sweep knows of every set."""
 Statistics = Mapping[str, float | None]
 
 

@@ -21,7 +21,7 @@ from services.backtest.core.walk_forward import FoldResult, WalkForward, stitch
 from services.backtest.optimise.data import SweepData
 from services.backtest.optimise.evaluation import Evaluation, RefusedError, Statistics
 from services.backtest.optimise.space import Axis
-from services.backtest.optimise.sweep import STATISTICS, Part, Sweep, feasible, refused
+from services.backtest.optimise.sweep import REFUSAL, STATISTICS, Part, Sweep, feasible, refused
 
 SHUFFLES = 1000
 MAP_POINTS = 9
@@ -61,7 +61,9 @@ def conclude(sweep: Sweep, data: SweepData) -> Outcome:
     ranked = _ranked(sweep, whole)
     without = sum(refused(trial) for trial in trials.values())
     if not ranked or not ranked[0].feasible:
-        why = "no set fulfils the constraints" if ranked else "no set has a value"
+        why = "no set fulfils the constraints"
+        if without == len(trials):
+            why = f"no set has a value; the first has none because {trials[0].user_attrs[REFUSAL]}"
         return Outcome(ranked, without, Honesty(trials=len(trials), words=(f"There is no best set: {why}.",)))
     best, evaluation = ranked[0], data.evaluation(whole.run, sweep.space)
     run = run_of(sweep, best)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from services.strategy.core.strategy import Strategy
+from services.strategy.core.vertical import SpreadStrategy
 from shared.config import ConfigError
 
 MOST_COMBINATIONS = 1_000_000
@@ -114,8 +115,14 @@ def make_space(strategy: type[Strategy], ranges: Mapping[str, str], fixed: Param
     """The axes of `ranges`, or where it is empty every bounded parameter at the top that is not fixed.
 
     Raises:
-        ConfigError: a name is unknown, a range is none or beyond the bounds, or nothing is left to search.
+        ConfigError: it trades option spreads, a name is unknown, a range is none or beyond the bounds, or nothing is
+            left to search.
     """
+    if issubclass(strategy, SpreadStrategy):
+        raise ConfigError(
+            f"{strategy.__name__} trades option spreads: a sweep runs in the fast gear, which has no options; back-test"
+            " its sets one by one"
+        )
     known = {axis.name: axis for axis in _axes(strategy.model_fields.items())}
     for name in (*ranges, *_flat(fixed)):
         if name not in known and name not in strategy.model_fields:
@@ -196,7 +203,7 @@ def _restricted(axis: Axis, text: str) -> Axis:
         step = steps[0] if steps else axis.step
     except ValueError:
         low, high, step, steps = 0, -1, None, []
-    if not low <= high or len(steps) > 1 or (step is not None and step <= 0):
+    if not (low <= high and math.isfinite(high - low)) or len(steps) > 1 or (step is not None and step <= 0):
         kind = "whole numbers" if axis.integer else "numbers"
         raise ConfigError(f"range {axis.name} = {text!r} is none; write LOW:HIGH or LOW:HIGH:STEP in {kind}")
     if low < axis.low or high > axis.high:

@@ -37,7 +37,7 @@ class UnfitBarsError(ValueError):
 class Bars:
     """One symbol's closed bars, oldest first: arrays of one shape (n,). Prices in USD per share, volume in shares.
 
-    `end` holds the bars' ends, datetime64[us] in UTC.
+    `end` holds the bars' ends, datetime64[us] in UTC. The arrays become read-only: no strategy spoils them for another.
     """
 
     end: Times
@@ -46,6 +46,10 @@ class Bars:
     low: Floats
     close: Floats
     volume: Floats
+
+    def __post_init__(self) -> None:
+        for column in (self.end, self.open, self.high, self.low, self.close, self.volume):
+            column.flags.writeable = False
 
     def __len__(self) -> int:
         return len(self.end)

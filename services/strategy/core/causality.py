@@ -81,27 +81,46 @@ def check_causality(strategy: Strategy, bars: Bars, *, most_prefixes: int = MOST
     """Prove on these bars that nothing depends on a later bar: the answer on every prefix is a prefix of that on all.
 
     Compared are entries, exits, strength, stop and target distances, of all bars at which the strategy may trade. On
-    more than `most_prefixes` bars these are tried: prefixes that end at a signal or shortly after one, and others that
-    are drawn from `seed`; and all bars once more, which shows a strategy that answers at random.
+    more than `most_prefixes` bars these are tried: prefixes that are drawn from `seed`, and others that end at a signal
+    or shortly after one; and all bars once more, which shows a strategy that answers at random.
+
+    The drawn ones come first, the shortest before the longer ones: so nothing that a strategy remembers from one call
+    to the next is of later bars. What it reads elsewhere, from a file of prices for instance, this can't see.
 
     Raises:
         StrategyError: it looks ahead; the text names the bar where it does.
     """
     required = required_bars(strategy)
-    whole = _Answer.of(strategy, bars)
-    counts = _chosen(whole.signals, required, len(bars), most_prefixes, seed)
-    for count in counts:
-        prefix = _Answer.of(strategy, bars.first(count))
-        for bar, name, then, now in whole.differences(prefix, required - 1):
-            where = f"its {name} at bar {bar} ({bars.end[bar]} UTC) is {then}"
-            if count == len(bars):
-                raise StrategyError(f"{type(strategy).__name__} answers at random: {where}, and {now} when asked again")
-            raise StrategyError(
-                f"{type(strategy).__name__} looks ahead: {where} with {count} bars known, and {now} with {len(bars)}"
-            )
+    counts = np.arange(max(required, 1), len(bars) + 1)
+    random = np.random.default_rng(seed)
+    drawn = counts if len(counts) <= most_prefixes else random.choice(counts, most_prefixes // 2 - 1, replace=False)
+    drawn = np.union1d(drawn, len(bars))
+    shorter: _Answer | None = None
+    for count in drawn:
+        answer = _Answer.of(strategy, bars.first(count))
+        if shorter is not None:
+            _require_same(strategy, bars, shorter, answer, required - 1)
+        shorter = answer
+    assert shorter is not None  # noqa: S101 - all bars were among them
+    whole, signals = shorter, shorter.signals
+    others = _near(signals, np.setdiff1d(counts, drawn), most_prefixes // 2, random)
+    for count in (*others, len(bars)):
+        _require_same(strategy, bars, _Answer.of(strategy, bars.first(count)), whole, required - 1)
     used = slice(required - 1, None)
-    entries, exits = (int(flags[used].sum()) for flags in (whole.signals.entry, whole.signals.exit))
-    return Causal(len(bars), len(counts), entries, exits)
+    entries, exits = (int(flags[used].sum()) for flags in (signals.entry, signals.exit))
+    return Causal(len(bars), len(drawn) + len(others), entries, exits)
+
+
+def _require_same(strategy: Strategy, bars: Bars, shorter: _Answer, longer: _Answer, first: int) -> None:
+    """Raise StrategyError unless both say the same of the bars that both know, from bar `first` on."""
+    known, later = len(shorter.strength), len(longer.strength)
+    for bar, name, then, now in longer.differences(shorter, first):
+        where = f"its {name} at bar {bar} ({bars.end[bar]} UTC) is {then}"
+        if known == later:
+            raise StrategyError(f"{type(strategy).__name__} answers at random: {where}, and {now} when asked again")
+        raise StrategyError(
+            f"{type(strategy).__name__} looks ahead: {where} with {known} bars known, and {now} with {later}"
+        )
 
 
 def compare_windows(
@@ -133,9 +152,13 @@ def _chosen(signals: Signals, least: int, bars: int, most: int, seed: int) -> ND
     if len(counts) <= most:
         return counts
     random = np.random.default_rng(seed)
-    found = np.flatnonzero(signals.entry | signals.exit)[:, None] + np.arange(1, _AFTER + 1)
-    near = np.intersect1d(found, counts)
-    if len(near) > most // 2:
-        near = random.choice(near, most // 2, replace=False)
+    near = _near(signals, counts, most // 2, random)
     others = random.choice(np.setdiff1d(counts, near), most - len(near) - 1, replace=False)
     return np.unique(np.concatenate([near, others, [bars]]))
+
+
+def _near(signals: Signals, counts: NDArray[np.intp], most: int, random: np.random.Generator) -> NDArray[np.intp]:
+    """Those of the numbers of bars known that end at a signal or shortly after one, rising; `most` of them."""
+    found = np.flatnonzero(signals.entry | signals.exit)[:, None] + np.arange(1, _AFTER + 1)
+    near = np.intersect1d(found, counts)
+    return near if len(near) <= most else np.sort(random.choice(near, most, replace=False))

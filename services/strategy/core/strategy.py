@@ -105,9 +105,13 @@ def signals_of(strategy: Strategy, bars: Bars) -> Signals:
     """Generated and validated signals.
 
     Raises:
-        StrategyError: they are not boolean arrays with one element per bar, or an entry's strength is not within 0..1.
+        StrategyError: they are not boolean arrays with one element per bar, or an entry's strength is not within 0..1;
+            or it asked the process to end, which would end the other strategies too.
     """
-    signals = strategy.validate_signals(bars, strategy.generate_signals(bars))
+    try:
+        signals = strategy.validate_signals(bars, strategy.generate_signals(bars))
+    except SystemExit as error:
+        raise StrategyError(f"it called exit({error.code!r}); raise an exception instead") from error
     for name, flags in (("entry", signals.entry), ("exit", signals.exit)):
         if flags.dtype != np.bool_ or flags.shape != (len(bars),):
             raise StrategyError(

@@ -77,6 +77,4 @@ class TrendPullback(Strategy):
         if self.trend_timeframe is None:
             return np.ones(len(bars), dtype=np.bool_)
         longer = bars.resample(self.trend_timeframe)
-        if not len(longer):
-            return np.zeros(len(bars), dtype=np.bool_)
         return bars.close > bars.align(longer, talib.SMA(longer.close, timeperiod=self.trend_period))

@@ -1,6 +1,7 @@
 """Sweeps with real Optuna on real bars, and what they come to."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,8 +17,8 @@ from services.backtest.core.fast import run_bars_fast
 from services.backtest.core.metrics import value
 from services.backtest.core.statistics import statistics_of
 from services.backtest.handlers import Worker
+from services.backtest.optimise.config import SWEPT
 from services.backtest.optimise.data import SweepData
-from services.backtest.optimise.evaluation import SWEPT
 from services.backtest.optimise.outcome import conclude, run_of
 from services.backtest.optimise.sweep import STATISTICS, join
 from shared.config import ConfigError
@@ -103,6 +104,17 @@ def test_constraints_decide_who_may_be_best(tmp_path: Path, sweeps: Sweeps, data
     assert len(outcome.result.trades) == outcome.ranked[0].statistics["trades"]
 
 
+def test_of_several_objectives_too_it_is_said_that_no_set_fulfils_the_constraints(
+    tmp_path: Path, sweeps: Sweeps, data: SweepData
+) -> None:
+    sweep = sweeps.make(tmp_path, sampler="random", sets=3, objectives=("sharpe", "max_drawdown"),
+                   constraints=({"statistic": "trades", "at_least": True, "bound": 1e6},))  # fmt: skip
+    do_all(sweep, data)
+    outcome = conclude(sweep, data)
+    assert outcome.refused == 0
+    assert outcome.honesty.words == ("There is no best set: no set fulfils the constraints.",)
+
+
 def test_the_outcome_says_how_far_it_can_be_believed(tmp_path: Path, sweeps: Sweeps, data: SweepData) -> None:
     sweep = sweeps.make(tmp_path, sampler="grid", walk_forward={"folds": 2, "train_share": 0.7})
     assert [part.fold is None for part in sweep.parts] == [True, False, False]
@@ -147,7 +159,7 @@ def test_a_study_is_not_gone_on_with_by_another_command(tmp_path: Path, sweeps: 
 @pytest.mark.parametrize(
     ("other", "text"),
     [
-        ({"objectives": ("luck",)}, "objective = 'luck' is no statistic; use one of"),
+        ({"objectives": ("luck",)}, "objective = 'luck' is no statistic of a sweep; use one of"),
         ({"objectives": ("trades",)}, "objective = 'trades' is neither good nor bad"),
         ({"objectives": ("sharpe", "cagr"), "walk_forward": {"folds": 2}}, "walk_forward needs one objective"),
     ],
@@ -162,7 +174,8 @@ def test_a_set_that_is_not_allowed_is_counted_without_a_value(tmp_path: Path, sw
     do_all(sweep, data)
     outcome = conclude(sweep, data)
     assert (outcome.refused, outcome.ranked, outcome.result) == (3, (), None)
-    assert outcome.honesty.words == ("There is no best set: no set has a value.",)
+    (word,) = outcome.honesty.words
+    assert re.fullmatch(r"There is no best set: .*; the first has none because slow = 1\d must be more than .*", word)
 
 
 def test_a_line_that_a_killed_process_left_unfinished_is_cut_off(

@@ -52,7 +52,7 @@ def test_a_list_tells_the_figures_and_is_oldest_first(tmp_path: Path, result: Re
     assert [summary.id for summary in found] == ids
     assert found[0].statistics["sharpe"] == load(tmp_path, ids[0]).statistics.account.sharpe
     assert list_results(tmp_path / "nothing") == []
-    assert "4.07 %" in listed(tmp_path)
+    assert "1.06     104  132,544.71" in listed(tmp_path)
 
 
 def test_the_config_on_disk_asks_the_same_again(tmp_path: Path, result: Result) -> None:

@@ -47,15 +47,20 @@ class Scripted(Strategy):
         return None if self.shares is None else Decimal(self.shares)
 
 
-def history(rows: Sequence[Prices | None], symbol: str = "ONE", volume: float = 1e6, minutes: int = 0) -> History:
-    """Daily bars from FIRST_DAY on (weekends too), or bars of some minutes from its opening on; None: no bar."""
+def history(
+    rows: Sequence[Prices | None], symbol: str = "ONE", volume: float | Sequence[float] = 1e6, minutes: int = 0
+) -> History:
+    """Daily bars from FIRST_DAY on (weekends too), or bars of some minutes from its opening on; None: no bar.
+
+    `volume` is that of every bar, or of each.
+    """
     length = timedelta(minutes=minutes) if minutes else timedelta(hours=6, minutes=30)
     apart = length if minutes else timedelta(days=1)
     opening = np.datetime64(FIRST_DAY, "us") + np.timedelta64(timedelta(hours=13, minutes=30))
     numbers = [number for number, row in enumerate(rows) if row is not None]
     start = opening + np.array(numbers) * np.timedelta64(apart)
     prices = np.array([row for row in rows if row is not None], dtype=np.float64).T
-    bars = Bars(start + np.timedelta64(length), *np.ascontiguousarray(prices), np.full(len(numbers), volume))
+    bars = Bars(start + np.timedelta64(length), *np.ascontiguousarray(prices), np.full(len(numbers), volume, float))
     return History(symbol, Timeframe.MINUTE if minutes else Timeframe.DAY, start, bars)
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from services.backtest.core.model import ExitReason
-from services.strategy.core.strategy import Distance
+from services.strategy.core.bars import Bars
+from services.strategy.core.strategy import Distance, Signals
 from shared.config import ConfigError
 from tests.unit.backtest.scripted import FIRST_DAY, FLAT, FREE, Prices, Scripted, history, instance, run
 
@@ -120,11 +121,25 @@ def test_an_entry_takes_its_part_of_the_volume_and_the_rest_is_cancelled() -> No
 
 def test_an_entry_that_gets_nothing_leaves_no_trace_and_the_next_may_come() -> None:
     strategy = BRACKET.model_copy(update={"buys": (0, 1)})
-    rows = history([FLAT] * 4, volume=0)
-    rows.bars.volume[2] = 1000
-    result = run(instance(strategy), rows)
+    result = run(instance(strategy), history([FLAT] * 4, volume=[0, 0, 1000, 0]))
     assert [trade.opened_at for trade in result.trades] == [opening(2)]
     assert not result.refusals
+
+
+class Spoiler(Scripted):
+    """Writes into its bars."""
+
+    def generate_signals(self, bars: Bars) -> Signals:
+        np.divide(bars.close, bars.close[0], out=bars.close)
+        return super().generate_signals(bars)
+
+
+def test_a_strategy_that_writes_into_its_bars_fails_and_the_others_see_them_as_they_are() -> None:
+    rows = history([FLAT] * 4)
+    result = run([instance(Spoiler(), name="spoiler"), instance(BRACKET)], rows)
+    assert result.failures[0].startswith("spoiler failed on ONE")
+    assert [trade.strategy for trade in result.trades] == ["scripted"]
+    assert rows.bars.close.tolist() == [100] * 4
 
 
 def test_what_is_held_for_too_long_is_sold() -> None:
@@ -190,10 +205,8 @@ def test_what_cannot_be_traded_says_what_to_change(changes: dict[str, object], s
 
 
 def test_bad_bars_are_named() -> None:
-    bars = history([FLAT] * 3)
-    bars.bars.close[1] = np.nan
     with pytest.raises(ConfigError, match="ONE: close of the bar that ends 2012-03-13"):
-        run(instance(Scripted()), bars)
+        run(instance(Scripted()), history([FLAT, (*FLAT[:3], np.nan), FLAT]))
     with pytest.raises(ConfigError, match="fills = bars trades one timeframe, not 1 day and 1 min"):
         run(instance(Scripted()), history([FLAT]), history([FLAT], "TWO", minutes=1))
     with pytest.raises(ConfigError, match="no bars of TWO"):

@@ -8,7 +8,7 @@ import numpy as np
 import polars
 import pytest
 
-from services.backtest.adapters.histories import data_hash, load_histories
+from services.backtest.adapters.histories import data_hash, holes, load_histories
 from services.backtest.config import RunConfig
 from services.backtest.core.model import History
 from services.backtest.live import LiveSettings
@@ -133,3 +133,11 @@ def test_the_hash_tells_every_change_and_knows_no_order() -> None:
         bars = type(one.bars)(**{name: getattr(one.bars, name) for name in one.bars.__slots__} | {column: changed})
         seen.add(data_hash([History(one.symbol, one.timeframe, one.start, bars), two]))
     assert len(seen) == 8
+
+
+def test_sessions_without_a_bar_are_told(tmp_path: Path) -> None:
+    (tmp_path / "ONE.csv").write_text(DAYS + "2012-06-08,11,12,10,11,3000\n")
+    (tmp_path / "TWO.csv").write_text(DAYS)
+    settings = config(tmp_path, symbols=["ONE", "TWO"])
+    (told,) = holes(settings, load_histories(settings)[Timeframe.DAY].values())
+    assert told.startswith("ONE has no 1 day bar on 2 of 5 sessions, the first of them 2012-06-06: it does not trade")

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from services.backtest.optimise.config import Constraint
 from services.backtest.optimise.space import Axis, make_space
 from services.strategy.core.strategy import Bars, Distance, Signals, Strategy
+from services.strategy.strategies.high_base import HighBase
 from shared.config import ConfigError
 
 
@@ -94,6 +95,7 @@ def test_fixed_and_searched_parts_of_one_model_meet() -> None:
         ({"fast": "2:5:0.5"}, {}, r"in whole numbers"),
         ({"fast": "9:5"}, {}, r"range fast = '9:5' is none"),
         ({"fast": "2:9:0"}, {}, r"range fast = '2:9:0' is none"),
+        ({"open_ended": "1:inf"}, {}, r"range open_ended = '1:inf' is none; write LOW:HIGH"),
         ({"kind": "weighted"}, {}, r"range kind: 'weighted' is no choice; use simple or exponential"),
         ({"stop": "1:2"}, {}, r"range stop: it is no number and no choice; search one of stop.fraction"),
         ({"fast": "2:5"}, {"fast": 3}, r"fast is both searched and fixed"),
@@ -103,6 +105,11 @@ def test_fixed_and_searched_parts_of_one_model_meet() -> None:
 def test_what_is_no_space_is_refused_with_the_remedy(ranges: dict[str, str], fixed: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         make_space(Sample, ranges, fixed)
+
+
+def test_what_the_fast_gear_cannot_trade_is_not_searched() -> None:
+    with pytest.raises(ConfigError, match="HighBase trades option spreads"):
+        make_space(HighBase, {"rise": "0.05:0.1"}, {})
 
 
 @pytest.mark.parametrize(
@@ -127,6 +134,10 @@ def test_constraints_are_read_and_weighed() -> None:
     assert (str(trades), str(fall)) == ("trades >= 30", "max_drawdown <= 0.2")
     assert [trades.excess(value) for value in (20, 30, 50, None)] == [10, 0, -20, 1]
     assert fall.excess(0.3) == pytest.approx(0.1)
-    for text, words in (("trades > 30", "write it like"), ("luck >= 1", "is no statistic; use one of")):
+    for text, words in (
+        ("trades > 30", "write it like"),
+        ("luck >= 1", "is no statistic of a sweep"),
+        ("average_days <= 5", "use one of"),
+    ):
         with pytest.raises(ConfigError, match=words):
             Constraint.parse(text)

@@ -108,6 +108,15 @@ def test_drawdown_and_its_length(values: list[float], depth: float, days: int) -
     assert found.max_drawdown_days == days
 
 
+def test_the_length_of_a_drawdown_counts_dates_though_sessions_end_at_other_hours() -> None:
+    summer_time_came = ["2012-03-09T21:00", "2012-03-20T20:00", "2012-03-23T20:00"]
+    half_day = ["2012-11-16T21:00", "2012-11-20T21:00", "2012-11-23T18:00"]
+    for times, days in ((summer_time_came, 14), (half_day, 7)):
+        time = np.array(times, dtype="datetime64[us]")
+        found = Curve(time, np.array([110.0, 100, 110]), np.full(3, 0.5), np.full(3, np.nan))
+        assert account_statistics(found, Decimal(100), Decimal(0)).max_drawdown_days == days
+
+
 def test_drawdown_sees_every_point_of_a_day() -> None:
     intraday = curve([100, 80, 100, 101], "2024-01-02T15:00", hours=1)
     assert drawdowns(intraday.value, 100) == pytest.approx([0, 0.2, 0, 0])

@@ -49,6 +49,13 @@ def test_a_file_of_the_folder_is_a_strategy(tmp_path: Path):
     assert (type(instance.strategy).__name__, instance.symbols) == ("Never", ("IBM",))
 
 
+def test_a_file_may_postpone_its_annotations_and_have_dataclasses(tmp_path: Path):
+    pair = "from dataclasses import dataclass\n@dataclass(slots=True)\nclass Pair:\n    one: int\n"
+    (tmp_path / "late.py").write_text("from __future__ import annotations\n" + pair + OWN)
+    [instance] = make_instances(settings(tmp_path, strategy="late"), UNIVERSE)
+    assert type(instance.strategy).__name__ == "Never"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "complaint"),
     [

@@ -72,6 +72,17 @@ class GlobalStrength(Sample):
         return Signals(entry=entry, exit=~entry, strength=bars.close / bars.close.max())
 
 
+HIGHEST: list[float] = []
+
+
+class Remembered(Sample):
+    """Measures by the highest price that it was ever shown, which is kept outside of it."""
+
+    def planted(self, bars: Bars) -> Signals:
+        HIGHEST.append(bars.high.max())
+        return Signals(entry=bars.close < 0.9 * max(HIGHEST), exit=never(bars))
+
+
 class DistanceOfTomorrow(Distance):
     def at_each(self, bars: Bars) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         return np.append(np.diff(bars.close), 1.0)
@@ -98,10 +109,12 @@ class Dice(Sample):
         (CentredWindow, "signal"),
         (GlobalScore, "signal"),
         (GlobalStrength, "strength"),
+        (Remembered, "entry signal"),
         (StopOfTomorrow, "stop distance"),
     ],
 )
 def test_a_planted_look_ahead_is_caught(kind: type[Strategy], what: str, most_prefixes: int):
+    HIGHEST.clear()
     with pytest.raises(StrategyError, match=rf"{kind.__name__} looks ahead: its .*{what} at bar \d+ \(2\d+-.* UTC\)"):
         check_causality(kind(), DAYS, most_prefixes=most_prefixes)
 
@@ -159,8 +172,9 @@ def test_what_comes_with_the_house_is_causal_and_the_same_live(file: Path, param
     assert windows >= 100
 
 
-def test_every_file_of_the_house_has_its_entry_point():
+def test_every_file_of_the_house_has_its_entry_point_and_is_short():
     assert {file.stem for file in FILES} <= find_strategies(None).strategies.keys()
+    assert max(len(file.read_text().splitlines()) for file in FILES) <= 80
 
 
 class LongMemory(Sample):

@@ -54,6 +54,16 @@ def test_signals_that_are_none_are_refused(changes: dict[str, object], complaint
         signals_of(Rising.model_validate(changes), Bars.of(make_bars([10, 9, 11, 12])))
 
 
+class Quitter(Rising):
+    def generate_signals(self, bars: Bars) -> Signals:
+        raise SystemExit(len(bars))
+
+
+def test_a_strategy_that_wants_to_end_the_process_fails_alone():
+    with pytest.raises(StrategyError, match=r"it called exit\(2\); raise an exception instead"):
+        signals_of(Quitter(), Bars.of(make_bars([10, 9])))
+
+
 def test_a_strength_counts_at_entries_only():
     strategy = Rising(strength=[float("nan"), 7, 1, 0])
     signals = signals_of(strategy, Bars.of(make_bars([10, 9, 11, 12])))
