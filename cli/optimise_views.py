@@ -76,7 +76,8 @@ def print_outcome(sweep: "Sweep", outcome: "Outcome", console: Console) -> None:
     without = f", {outcome.refused} of them without a result" if outcome.refused else ""
     console.print(f"{sweep.total} sets tried{without}. {_ranking(sweep)}:")
     if outcome.ranked:
-        _print_sets(sweep, outcome.ranked[:SHOWN_SETS], console)
+        different = {tuple(one.parameters.values()): one for one in outcome.ranked}  # a sampler may repeat itself
+        _print_sets(sweep, tuple(different.values())[:SHOWN_SETS], console)
     _print_honesty(outcome.honesty, console)
 
 
