@@ -25,7 +25,7 @@ check: install
 
 # Side by side, each worker with servers of its own; the whole system and its killing one by one.
 test: check
-	$(BIN)/pytest --numprocesses auto --dist loadfile tests --ignore tests/e2e --ignore tests/chaos
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder tests --ignore tests/e2e --ignore tests/chaos
 	$(BIN)/pytest tests/e2e tests/chaos
 
 fmt: install

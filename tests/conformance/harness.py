@@ -144,6 +144,8 @@ class Client:
         """Leave, and wait until the simulator has noticed: until then the client id is in use (error 326)."""
         client = self._sessions.pop(session)
         self.call("disconnect", session)
+        if client in self._sessions.values():
+            return  # it was refused, since another of ours has that id
         until(lambda: self.world.run(lambda: client not in self.world.simulator.broker.sessions))
 
     def call(self, name: str, session: str = "main", **arguments: Any) -> Any:
