@@ -29,7 +29,7 @@ from shared.calendar import sessions
 from shared.config import CONFIG_FOLDER, Common, load
 
 ROOT = Path(__file__).parents[2]
-FIRST, SESSIONS = date(2012, 6, 1), 30
+FIRST, SESSIONS = date(2012, 6, 1), 22
 CENT = Decimal("0.01")
 TAPES = {
     "replay": ("AAPL", "FB", "GOOG", "IBM", "MSFT"),  # real prices

@@ -139,7 +139,7 @@ class OrderHandlers:
         late = self._clock.now() >= expires_at
         if late and not claimed:
             reason = f"expired at {expires_at.isoformat()}"
-            return self._words(command, [own_word(self._unsent(order), S.EXPIRED, reason) for order in orders])
+            return self._never_sent(command, orders, S.EXPIRED, reason)
         _needs(gate)
         if any(self._is_sent(claim) for claim in claimed):
             _log.info("sent before", order_refs=submission.order_refs)
@@ -152,7 +152,7 @@ class OrderHandlers:
                 await self._claim(submission.left())
             await submission.send(self._write)
         except RequestRefused as error:
-            return self._refused(command, submission, str(error))
+            return self._never_sent(command, submission.left(), S.REJECTED, str(error))
         return Effects()
 
     async def _check(self, orders: Sequence[OrderTerms]) -> None:
@@ -183,13 +183,11 @@ class OrderHandlers:
         ORDERS_SENT.labels("submit").inc()
         await self._broker.orders.submit(orders, ids, self._session.account)
 
-    def _refused(self, command: Envelope[SubmitOrder], submission: Submission, reason: str) -> Effects:
-        """Nothing was sent, and nothing will be."""
-        orders = submission.left()
-        claimed = [order.order_ref for order in orders if self._claims.get(order.order_ref)]
-        refused = [self.settling.decide(order_ref, Verdict.NEVER_SENT) for order_ref in claimed]
-        reports = [own_word(self._unsent(order), S.REJECTED, reason) for order in orders]
-        return self._words(command, reports, rows(refused))
+    def _never_sent(self, command: Envelope[Any], orders: Sequence[OrderTerms], status: S, reason: str) -> Effects:
+        """Report orders of which no byte was written, and none will be; it is kept, for who cancels them later."""
+        self._claims.put([self._unsent(order) for order in orders])
+        decided = [self.settling.decide(order.order_ref, Verdict.NEVER_SENT) for order in orders]
+        return self._words(command, [own_word(claim, status, reason) for claim in decided], rows(decided))
 
     def _unsent(self, order: OrderTerms) -> Claim:
         """An order's claim; one without an id where it has none."""
@@ -264,10 +262,7 @@ class OrderHandlers:
         taken = [order for one in submissions for order in await one.withdraw(order_refs)]
         if not taken:
             return
-        self._claims.put([self._unsent(order) for order in taken])
-        withdrawn = [self.settling.decide(order.order_ref, Verdict.NEVER_SENT) for order in taken]
-        reports = [own_word(claim, S.CANCELLED, "withdrawn before it was sent") for claim in withdrawn]
-        await self._transactor.perform(self._words(command, reports, rows(withdrawn)))
+        await self._transactor.perform(self._never_sent(command, taken, S.CANCELLED, "withdrawn before it was sent"))
 
     async def _word(self, answered: "asyncio.Future[None]") -> bool:
         """Wait for the broker's next word on an order; False for silence. Raises BrokerLost."""

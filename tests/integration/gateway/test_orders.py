@@ -109,6 +109,7 @@ async def test_an_expired_order_is_not_sent(desk: Desk) -> None:
         await desk.settled(gateway)
         for order_ref in BRACKET:
             assert await desk.statuses(order_ref) == [S.EXPIRED]
+        assert await verdicts(desk, ["never_sent"] * 3)
         assert desk.at_broker() == []
 
 
@@ -176,9 +177,11 @@ async def test_an_order_in_an_unknown_symbol_is_rejected_and_never_sent(desk: De
         desk.advance()
         await desk.command(order(desk.simulator, symbol="NOSUCH"))
         await desk.settled(gateway)
+        await desk.command(CancelOrder(order_ref="order-1.target"))  # what is said already stays said
+        await desk.settled(gateway)
         for order_ref in BRACKET:
             assert await desk.statuses(order_ref) == [S.REJECTED]
-        assert await verdicts(desk, [])
+        assert await verdicts(desk, ["never_sent"] * 3)
         assert desk.at_broker() == []
 
 

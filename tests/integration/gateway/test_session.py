@@ -1,6 +1,9 @@
 """The gateway's session, with real Redis and PostgreSQL, against the simulated IB Gateway over its socket."""
 
 import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, STDOUT
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -15,7 +18,6 @@ from services.gateway.session import ClientIdTaken
 from services.simulator.faults import load
 from services.simulator.faults.effects import ClockSkew, Effect, FarmState, HalfOpen, Link, MarketDataAccess, Refuse
 from services.simulator.faults.model import Rule, Script
-from shared.config import ConfigError
 from shared.messages.base import Message
 from shared.messages.broker import (
     BrokerErrorReported,
@@ -370,9 +372,20 @@ async def test_a_client_id_that_stays_in_use_ends_the_gateway_and_no_other_is_tr
 
 
 async def test_account_of_another_mode_is_refused_before_anything_is_sent(desk: Desk) -> None:
-    desk.common = desk.common.model_copy(update={"mode": Mode.LIVE})
-    with pytest.raises(ConfigError, match="'DU1000001' does not fit mode = live"):
-        await desk.make().run(asyncio.Event())
+    settings = {
+        "REDIS_URL": desk.common.redis_url,
+        "DATABASE_URL": desk.common.database_url,
+        "MODE": "live",
+        "HTTP_PORT": "0",
+        "GATEWAY__PORT": str(desk.simulator.port),
+    }
+    environment = os.environ | {f"MILLRACE_{name}": value for name, value in settings.items()}
+    gateway = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.gateway", env=environment, stdout=PIPE, stderr=STDOUT
+    )
+    said, _ = await gateway.communicate()
+    assert gateway.returncode == 2
+    assert b"'DU1000001' does not fit mode = live" in said
     assert await desk.events(BrokerSnapshot) == []
 
 
