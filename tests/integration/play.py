@@ -17,7 +17,7 @@ from shared.messages.base import Envelope, Message, originate
 from shared.runtime import Service
 
 M = TypeVar("M", bound=Message)
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 40
 
 
 async def eventually(condition: Callable[[], Any]) -> Any:

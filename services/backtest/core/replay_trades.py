@@ -105,7 +105,7 @@ class TradeLedger:
                 opened_at=opened.opened_at,
                 entry_price=-opened.entry_cash / whole,
                 closed_at=opened.closed_at,
-                exit_price=opened.exit_cash / whole,
+                exit_price=ZERO + opened.exit_cash / whole,  # of what expires worthless: 0, not -0
                 profit=opened.entry_cash + opened.exit_cash,
                 commission=opened.commission,
                 mid_profit=opened.mid_cash,

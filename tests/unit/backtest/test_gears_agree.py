@@ -20,7 +20,7 @@ from services.strategy.core.strategy import Bars, Distance, Signals, Strategy
 from shared.config import ConfigError
 from shared.types import Timeframe
 
-SEEDS = 60
+SEEDS = 40
 TOO_OLD_AT_ONCE = 10_330
 """A market in which several positions are too old at one open."""
 FIRST = date(2012, 3, 5)
