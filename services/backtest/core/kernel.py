@@ -17,6 +17,7 @@ from services.strategy.core.strategy import Floats
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+LARGEST = 2**63 - 1
 MICROSECONDS_A_DAY = 86_400_000_000
 REASONS = (ExitReason.STOP, ExitReason.TARGET, ExitReason.SIGNAL, ExitReason.TIME, ExitReason.END)
 """Why a position ended; below their numbers."""
@@ -198,6 +199,31 @@ def _carry_out(
 
 
 @_inlined
+def _coast_alone(
+    bars: Bars, start: Integers, day: Integers, account: Account, entry: Entry,
+    step: int, until: int, value: Floats, exposure: Floats,
+) -> int:  # fmt: skip
+    """`_coast` where one position is held: with everything in local variables, which is a tenth quicker."""
+    worth, cash = account.worth, account.cash
+    place, last, quantity = entry.exit_bar, entry.last_bar, entry.quantity
+    stop, target, too_old_at = entry.stop, entry.target or LARGEST, entry.too_old_at
+    while step < until:
+        if place < last and bars[place + 1].step == step:
+            place += 1
+            if start[step] >= too_old_at or bars[place].low <= stop or bars[place].high >= target:
+                break
+        total = quantity * bars[place].close
+        if day[step] == step:
+            account.equity = worth
+        worth = cash + total
+        value[step] = worth / UNITS
+        exposure[step] = total / worth if worth > 0 else np.nan
+        step += 1
+    entry.exit_bar, account.worth = place, worth
+    return step
+
+
+@_inlined
 def _coast(
     bars: Bars, start: Integers, day: Integers, account: Account, entries: Entries, held: Integers,
     step: int, until: int, value: Floats, exposure: Floats,
@@ -212,6 +238,8 @@ def _coast(
         if day[step] < until:
             account.equity = worth
         return until
+    if opened == 1:
+        return _coast_alone(bars, start, day, account, entries[held[0]], step, until, value, exposure)
     while step < until:
         total = 0
         for place in range(opened):
