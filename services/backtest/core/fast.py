@@ -45,7 +45,9 @@ def run_bars_fast(
     refuse_spreads(instances, "fills = bars has no options; use fills = simulator")
     tape = make_tape(histories, config.first, config.last, config.risk.tick_size)
     lanes = make_lanes(tape, instances, evidence or Evidence())
-    found = FastGear(tape, config).run(lanes.lanes)
+    gear = FastGear(tape, config)
+    found = gear.run(lanes.lanes)
+    benchmark = benchmark_of(tape, float(config.cash), config.benchmark)
     refused = {code: int(times) for code, times in zip(REFUSALS, found.refusals, strict=True) if times}
     return Result(
         gear=Gear.FAST,
@@ -53,7 +55,7 @@ def run_bars_fast(
         cash=config.cash,
         trades=tuple(trades_of(tape, lanes.lanes, found)),
         orders=(),
-        curve=Curve(tape.end, found.value, found.exposure, benchmark_of(tape, float(config.cash), config.benchmark)),
+        curve=Curve(tape.end, found.value, gear.exposure(found), benchmark),
         assumptions=(*assumptions(config), "The orders themselves are not listed: gear = fast counts them only."),
         turnover=found.turnover * PRICE_UNIT,
         refusals=Counter(lanes.blocked) + Counter(refused),
@@ -63,11 +65,10 @@ def run_bars_fast(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FastRun:
-    """What one run did. `value` (USD) and `exposure` have one element a step of the tape; `entries` are records of
-    `arrays.Entry`, in the order in which they were sent; `refusals` has a count for each of `kernel.REFUSALS`."""
+    """What one run did. `value` (USD) has one element a step of the tape; `entries` are records of `arrays.Entry`, in
+    the order in which they were sent; `refusals` has a count for each of `kernel.REFUSALS`."""
 
     value: Floats
-    exposure: Floats
     entries: NDArray[np.void]
     refusals: Integers
 
@@ -118,14 +119,27 @@ class FastGear:
         account, entries = records(Account, 1), records(Entry, entered)
         account["cash"] = self._cash
         held, refusals = np.zeros(entered, np.int64), np.zeros(len(REFUSALS), np.int64)
-        value, exposure = np.empty(steps), np.empty(steps)
-        arrays: tuple[Any, ...] = (account[0], entries, held, refusals, value, exposure)
+        value = np.empty(steps)
+        arrays: tuple[Any, ...] = (account[0], entries, held, refusals, value)
         run()(cast(Any, self._bars), self._start, self._day, cast(Any, intents), self._rules, *arrays)
         if value.size and value.max() > self._most:
             raise ConfigError(
                 f"the account grew beyond {self._most:.0f} USD, more than gear = fast can count; use gear = exact"
             )
-        return FastRun(value, exposure, entries[: account["entered"][0]], refusals)
+        return FastRun(value, entries[: account["entered"][0]], refusals)
+
+    def exposure(self, found: FastRun) -> Floats:
+        """What a run held as a fraction of its value, one element a step; NaN where the value is not above zero."""
+        filled = found.entries[found.entries["quantity"] > 0]
+        sold = filled["reason"] != END
+        commission = filled["commission"] // (1 + sold)  # as much at either end
+        cost, proceeds = (filled[name] * filled["quantity"] for name in ("entry_price", "exit_price"))
+        moved = np.zeros(len(found.value), np.int64)
+        np.subtract.at(moved, self._bars["step"][filled["entry_bar"]], cost + commission)
+        np.add.at(moved, self._bars["step"][filled["exit_bar"][sold]], (proceeds - commission)[sold])
+        value = np.rint(found.value * UNITS)
+        exposure = np.full(len(value), np.nan)
+        return np.divide(value - self._cash - np.cumsum(moved), value, out=exposure, where=value > 0)
 
     def _intents(self, lanes: Sequence[Lane]) -> NDArray[np.void]:
         """The signals of all lanes, sorted by step, and within one by lane."""

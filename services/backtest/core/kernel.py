@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 import numba  # pyright: ignore[reportMissingTypeStubs]
-import numpy as np
 
 from services.backtest.core.arrays import Account, Bar, Bars, Entries, Entry, Intent, Intents, Rules
 from services.backtest.core.model import ExitReason
@@ -201,7 +200,7 @@ def _carry_out(
 @_inlined
 def _coast_alone(
     bars: Bars, start: Integers, day: Integers, account: Account, entry: Entry,
-    step: int, until: int, value: Floats, exposure: Floats,
+    step: int, until: int, value: Floats,
 ) -> int:  # fmt: skip
     """`_coast` where one position is held: with everything in local variables, which is a tenth quicker."""
     worth, cash = account.worth, account.cash
@@ -217,7 +216,6 @@ def _coast_alone(
             account.equity = worth
         worth = cash + total
         value[step] = worth / UNITS
-        exposure[step] = total / worth if worth > 0 else np.nan
         step += 1
     entry.exit_bar, account.worth = place, worth
     return step
@@ -226,7 +224,7 @@ def _coast_alone(
 @_inlined
 def _coast(
     bars: Bars, start: Integers, day: Integers, account: Account, entries: Entries, held: Integers,
-    step: int, until: int, value: Floats, exposure: Floats,
+    step: int, until: int, value: Floats,
 ) -> int:  # fmt: skip
     """Value what is held from `step` up to the first at which something is sold, or to `until`; returns that step.
 
@@ -234,12 +232,12 @@ def _coast(
     """
     worth, cash, opened = account.worth, account.cash, account.open
     if opened == 0:  # all at once
-        value[step:until], exposure[step:until] = worth / UNITS, 0.0 if worth > 0 else np.nan
+        value[step:until] = worth / UNITS
         if day[step] < until:
             account.equity = worth
         return until
     if opened == 1:
-        return _coast_alone(bars, start, day, account, entries[held[0]], step, until, value, exposure)
+        return _coast_alone(bars, start, day, account, entries[held[0]], step, until, value)
     while step < until:
         total = 0
         for place in range(opened):
@@ -254,7 +252,6 @@ def _coast(
             account.equity = worth
         worth = cash + total
         value[step] = worth / UNITS
-        exposure[step] = total / worth if worth > 0 else np.nan
         step += 1
     account.worth = worth
     return step
@@ -262,12 +259,12 @@ def _coast(
 
 def _run(
     bars: Bars, start: Integers, day: Integers, intents: Intents, rules: Rules, account: Account, entries: Entries,
-    held: Integers, refusals: Integers, value: Floats, exposure: Floats,
+    held: Integers, refusals: Integers, value: Floats,
 ) -> None:  # fmt: skip
-    """Trade with the cash of `account`; fills the last six.
+    """Trade with the cash of `account`; fills the last five.
 
     Args:
-        start: us since the epoch, one a step, like `value` (USD) and `exposure`.
+        start: us since the epoch, one a step, like `value` (USD).
         day: for each step the first one at or after it that begins a New York date.
         held: the open positions as places in `entries`, in the order of opening. refusals: counts of `REFUSALS`.
     """
@@ -275,7 +272,7 @@ def _run(
     account.worth = account.cash
     while step < len(start):
         until = intents[signal].step if signal < len(intents) else len(start)
-        step = _coast(bars, start, day, account, entries, held, step, until, value, exposure)
+        step = _coast(bars, start, day, account, entries, held, step, until, value)
         if step == len(start):
             break
         if day[step] == step:
@@ -296,7 +293,6 @@ def _run(
             total += entry.quantity * bars[entry.exit_bar].close
         account.worth = account.cash + total
         value[step] = account.worth / UNITS
-        exposure[step] = total / account.worth if account.worth > 0 else np.nan
         step += 1
     for place in range(account.open):
         entry = entries[held[place]]

@@ -86,7 +86,7 @@ class Evaluation:
             raise RefusedError(str(error)) from error
 
     def _curve(self, found: FastRun) -> Curve:
-        return Curve(self._tape.end, found.value, found.exposure, self._benchmark)
+        return Curve(self._tape.end, found.value, self._gear.exposure(found), self._benchmark)
 
     @cached_property
     def _benchmark(self) -> Floats:
