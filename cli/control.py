@@ -1,4 +1,4 @@
-"""What a person orders: halt and resume."""
+"""What a person orders: halt, flatten and resume."""
 
 import asyncio
 import getpass
@@ -17,7 +17,7 @@ from shared.clock import clock_for
 from shared.db import tables
 from shared.db.engine import engine
 from shared.messages.base import originate
-from shared.messages.control import Halt, Resume
+from shared.messages.control import Flatten, Halt, Resume
 from shared.types import Mode, TradingState
 
 SOURCE = "cli"
@@ -62,13 +62,13 @@ def trading_state(database: Engine) -> Record | None:
     return found[0] if found else None
 
 
-async def order_state(deployment: Deployment, command: Halt | Resume) -> Record:
+async def order_state(deployment: Deployment, command: Halt | Flatten | Resume) -> Record:
     """Publish the command and wait for risk to carry it out; returns the trading state it led to.
 
     Raises:
         CommandError: there is no market time yet, or risk did not do it in time.
     """
-    wanted = TradingState.HALTED if isinstance(command, Halt) else TradingState.ACTIVE
+    wanted = TradingState.ACTIVE if isinstance(command, Resume) else TradingState.HALTED
     state: Record | None = None
     bus = open_bus(deployment)
     database = engine(deployment.database_url)

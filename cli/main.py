@@ -33,7 +33,7 @@ from cli.text import DEFAULT_DATA_FOLDER, make_console
 from shared.bus import connect
 from shared.config import CONFIG_FOLDER, Common, ConfigError, load
 from shared.db import engine as database_engine
-from shared.messages.control import Halt, Resume
+from shared.messages.control import Flatten, Halt, Resume
 from shared.types import Mode
 
 START_PATIENCE_SECONDS = 60
@@ -215,12 +215,18 @@ def halt(data_folder: DataFolder = DATA, reason: Reason = "ordered by hand") -> 
 
 
 @app.command()
+def flatten(data_folder: DataFolder = DATA, reason: Reason = "ordered by hand") -> None:
+    """Halt, and close every position now; asked again, it prices again what is still open."""
+    _order(data_folder, Flatten(actor=actor(), reason=reason))
+
+
+@app.command()
 def resume(data_folder: DataFolder = DATA, reason: Reason = "ordered by hand") -> None:
     """Trade again after a halt, once the books agree with the broker's."""
     _order(data_folder, Resume(actor=actor(), reason=reason))
 
 
-def _order(data_folder: Path, command: Halt | Resume) -> None:
+def _order(data_folder: Path, command: Halt | Flatten | Resume) -> None:
     state = asyncio.run(order_state(find(data_folder), command))
     console.print(f"[bold]{state['state']}[/bold], by {state['actor']}: {escape(state['reason'])}")
 

@@ -48,10 +48,10 @@ class QuoteBoard:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._cursor: bytes | None = None
-        self._quotes: dict[str, Quote] = {}
+        self.quotes: dict[str, Quote] = {}  # by symbol
 
     async def catch_up(self) -> dict[str, Quote]:
-        """Read what was published since the last call; returns symbol -> quote. Mostly one round trip.
+        """Read what was published since the last call; returns `quotes`. Mostly one round trip.
 
         Asks again until Redis answers: whoever decides by quotes has nothing better to do without them.
         """
@@ -59,7 +59,7 @@ class QuoteBoard:
         while True:
             try:
                 await self._read()
-                return self._quotes
+                return self.quotes
             except LOST as error:
                 _log.warning("reading quotes again", error=str(error))
                 await asyncio.sleep(delay)
@@ -83,7 +83,7 @@ class QuoteBoard:
     def _take(self, fields: dict[bytes, bytes]) -> None:
         batch = _batch(self._bus, fields)
         for quote in batch.data.quotes if batch else ():
-            self._quotes[quote.symbol] = quote
+            self.quotes[quote.symbol] = quote
 
 
 FollowQuotes = Callable[[list[Envelope[QuoteBatch]]], Awaitable[None]]

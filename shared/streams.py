@@ -128,7 +128,7 @@ STREAMS: tuple[Stream, ...] = (
         ("execution",),
         ("risk", "notifier"),
     ),
-    Stream("control.commands", (control.Halt, control.Resume), ("cli",), ("risk",)),
+    Stream("control.commands", (control.Halt, control.Flatten, control.Resume), ("cli",), ("risk",)),
     Stream(
         "job.commands",
         (job.RunJob,),

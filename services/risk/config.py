@@ -25,6 +25,9 @@ class Settings(config.Settings):
     max_daily_loss: Decimal = Field(
         Decimal("0.03"), gt=0, le=1, description="fraction of the session's opening equity; then no new positions"
     )
+    loss_confirmations: int = Field(
+        3, ge=1, le=100, description="comparisons in a row that must show that loss before trading halts"
+    )
     max_quote_age_seconds: float = Field(120, gt=0, le=86_400)
     price_collar: Decimal = Field(
         Decimal("0.02"),

@@ -10,7 +10,7 @@ from shared.clock import Clock
 from shared.db import tables
 from shared.db.store import Row
 from shared.messages.base import Envelope, Message, follow
-from shared.messages.control import Halt, Resume
+from shared.messages.control import Flatten, Halt, Resume
 from shared.messages.job import Job, JobFinished, JobOutcome, RunJob
 from shared.messages.order import OrderChanged, Reconciled
 from shared.messages.risk import TradingStateChanged
@@ -50,11 +50,12 @@ class Handlers:
     async def on_order_event(self, event: Envelope[Any]) -> Effects:
         match event.data:
             case OrderChanged():
-                self._judge.order_changed(event.data)
+                return self._effects(event, self._judge.order_changed(event.data, self._board.quotes))
             case Reconciled():
                 now = self._clock.now()
                 session = now.astimezone(NEW_YORK).date().isoformat()
-                messages = self._judge.reconciled(event.data, session, now)
+                quotes = await self._board.catch_up() if event.data.breaks else {}
+                messages = self._judge.reconciled(event.data, session, now, quotes)
                 self._reconciled.set()
                 return self._effects(event, messages, [self._equity()])
             case _:
@@ -65,6 +66,9 @@ class Handlers:
         match command.data:
             case Halt(actor=actor, reason=reason):
                 return self._effects(command, self._judge.halt(actor, reason))
+            case Flatten(actor=actor, reason=reason):
+                quotes = await self._board.catch_up()
+                return self._effects(command, self._judge.flatten(actor, reason, quotes))
             case Resume(actor=actor, reason=reason):
                 return self._effects(command, self._judge.resume(actor, reason))
             case _:

@@ -10,6 +10,13 @@ class Halt(Message):
     reason: str
 
 
+class Flatten(Message):
+    """Halt, and close every position at a price that trades now."""
+
+    actor: str
+    reason: str
+
+
 class Resume(Message):
     """Trade again, once our books agree with the broker's."""
 

@@ -115,11 +115,12 @@ class CommissionBooked(Message):
 
 
 class Break(Message):
-    """One difference between our books and the broker's."""
+    """One difference between our books and the broker's. `unprotected`: the order whose position has lost its stop."""
 
     subject: str
     ours: str
     broker: str
+    unprotected: str | None = None
 
 
 class Reconciled(Message):

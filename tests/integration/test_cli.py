@@ -119,6 +119,8 @@ def test_a_halt_holds_until_the_resume(whole: Launcher) -> None:
     halt = json.loads(message.stdout.split("\n", 1)[1].split("\n}\n")[0] + "\n}")
     assert (halt["type"], halt["source"], halt["data"]["reason"]) == ("Halt", "cli", "lunch")
     assert halt["time"][:4] == "2012", "the market's time, not ours"
+    assert "HALTED" in millrace(folder, "flatten").stdout
+    assert "ACTIVE" in millrace(folder, "resume").stdout
 
 
 def test_a_stream_that_does_not_exist_is_refused_with_those_that_do(whole: Launcher) -> None:

@@ -1,7 +1,7 @@
 """Risk and execution as they run, with real Redis and PostgreSQL; the test plays strategy, gateway and trader."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,8 +27,8 @@ from shared.messages.broker import (
     ExecutionReported,
     OrderReported,
 )
-from shared.messages.broker_commands import RequestSnapshot, SubmitOrder
-from shared.messages.control import Halt, Resume
+from shared.messages.broker_commands import ModifyOrder, OrderTerms, RequestSnapshot, SubmitOrder
+from shared.messages.control import Flatten, Halt, Resume
 from shared.messages.market import Bar, Quote, QuoteBatch
 from shared.messages.strategy import OrderIntent, Purpose
 from shared.types import OrderStatus, QuoteQuality, Side, Timeframe
@@ -298,3 +298,62 @@ async def fill(world: World, order_ref: str, side: Side) -> None:
         ),
         f"r:{order_ref}",
     )  # fmt: skip
+
+
+def reported(order: OrderTerms, status: OrderStatus, filled: int) -> OrderReported:
+    return OrderReported(
+        order_ref=order.order_ref,
+        status=status,
+        filled=Decimal(filled),
+        remaining=order.quantity - filled,
+        average_price=Decimal("565.02") if filled else None,
+        limit_price=None,
+        broker_order_id=1,
+        perm_id=1,
+    )
+
+
+async def bought(world: World, shares: int) -> Sequence[OrderTerms]:
+    """Enter, and have so many shares filled; returns entry, stop and target."""
+    await world.say("gateway", QuoteBatch(quotes=(QUOTE,)), "q1")
+    await world.say("strategy", INTENT, "i1")
+    (submit,) = await world.heard("broker.commands", SubmitOrder)
+    orders = submit.data.orders
+    for order in orders:
+        await world.say("gateway", reported(order, OrderStatus.SUBMITTED, 0), f"sent:{order.order_ref}")
+    fill = ExecutionReported(
+        execution_id="e1",
+        order_ref=orders[0].order_ref,
+        symbol="AAPL",
+        side=Side.BUY,
+        quantity=Decimal(shares),
+        price=Decimal("565.02"),
+        time=NOW,
+        perm_id=1,
+    )
+    await world.say("gateway", fill, "e1")
+    world.held = Decimal(shares)
+    return orders
+
+
+async def test_a_half_filled_entry_that_loses_its_stop_is_sold_without_a_person(world: World) -> None:
+    async with both(world):
+        entry, *children = await bought(world, 100)
+        await world.say("gateway", reported(entry, OrderStatus.CANCELLED, 100), "half")
+        for child in children:
+            await world.say("gateway", reported(child, OrderStatus.CANCELLED, 0), f"gone:{child.order_ref}")
+        _, submit = await world.heard("broker.commands", SubmitOrder, 2)
+        (leave,) = submit.data.orders
+        assert (leave.order_ref, leave.side, leave.quantity) == (f"{entry.order_ref}.exit", Side.SELL, Decimal(100))
+        assert await world.rows("SELECT state FROM trading_state", bool) == [("DISABLED",)]
+
+
+async def test_flatten_closes_the_position_by_its_target_and_halts(world: World) -> None:
+    async with both(world):
+        entry, _, target = await bought(world, 250)
+        await world.say("gateway", reported(entry, OrderStatus.FILLED, 250), "whole")
+        await world.rows("SELECT filled FROM orders WHERE leg = 'entry'", lambda rows: rows == [(Decimal(250),)])
+        await world.say("cli", Flatten(actor="trader", reason="storm"), "f1")
+        (move,) = await world.heard("broker.commands", ModifyOrder)
+        assert (move.data.order_ref, move.data.limit_price) == (target.order_ref, Decimal("562.17"))
+        assert await world.rows("SELECT state FROM trading_state", bool) == [("HALTED",)]

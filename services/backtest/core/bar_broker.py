@@ -98,7 +98,7 @@ class BarBroker:
         )
         for message, _ in self._books.report_order(report, now).messages:
             if isinstance(message, OrderChanged):
-                self._judge.order_changed(message)
+                self._judge.order_changed(message, {})
 
 
 def _sent(terms: OrderTerms, change: str, now: datetime) -> OrderSent:

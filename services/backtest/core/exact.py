@@ -142,7 +142,7 @@ class _Run:
         account = AccountValues(account="backtest", net_liquidation=worth, cash=cash, buying_power=worth)
         now = to_datetime(self._tape.start[step])
         session = now.astimezone(NEW_YORK).date().isoformat()
-        self._judge.reconciled(Reconciled(request_id=None, account=account, breaks=()), session, now)
+        self._judge.reconciled(Reconciled(request_id=None, account=account, breaks=()), session, now, {})
 
     def _worth(self, position: _Position, step: int) -> Decimal:
         """USD at the last close before a step."""

@@ -32,6 +32,7 @@ from shared.messages.order import (
     OrderChanged,
     OrderFilled,
     PlaceOrder,
+    Reconcile,
     Reconciled,
 )
 from shared.messages.risk import IntentRefused, TradingStateChanged
@@ -174,11 +175,13 @@ class OrderPath:
             case CommissionBooked():
                 self.ledger.charged(message.execution_id, message.commission)
             case OrderChanged():
-                self.judge.order_changed(message)
+                self._queue.extend(self.judge.order_changed(message, self.quotes))
             case Reconciled():
                 now = self._engine.now
                 session = now.astimezone(NEW_YORK).date().isoformat()
-                self._queue.extend(self.judge.reconciled(message, session, now))
+                self._queue.extend(self.judge.reconciled(message, session, now, self.quotes))
+            case Reconcile():
+                self._queue.append(self.desk.snapshot())
             case IntentRefused():
                 self.refusals[message.code] += 1
             case TradingStateChanged(state=TradingState.DISABLED):

@@ -55,7 +55,8 @@ def _unprotected(orders: Iterable[Order], positions: Mapping[str, Decimal]) -> I
         left = entry.filled - closed
         if left > 0 and positions.get(entry.symbol, ZERO) * entry.side.sign > 0:
             ours = f"{left} {entry.symbol} open, its stop {stop.status}"
-            yield Break(subject=f"protection of {order_id}", ours=ours, broker="no working stop")
+            subject = f"protection of {order_id}"
+            yield Break(subject=subject, ours=ours, broker="no working stop", unprotected=order_id)
 
 
 def _closed(exit_order: Order) -> Decimal:

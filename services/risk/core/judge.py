@@ -3,22 +3,22 @@
 Invariants:
 1. No PlaceOrder leaves without a passed check of every rule, and unless the trading state is ACTIVE.
 2. The state begins DISABLED; it becomes ACTIVE only on a reconciliation without breaks, and never from HALTED.
-3. Exits and cancels are never blocked by limits: they only reduce what is at risk.
+3. Exits and cancels are never blocked, by limits or HALTED: they only reduce what is at risk.
 4. An approved order counts as a position from the moment of its approval until all that it bought is sold.
+5. A position that has lost its stop is closed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from uuid import UUID
 
 from services.risk.config import Settings
 from services.risk.core import spreads
 from services.risk.core.rules import ENTRY_RULES, Proposal, first_broken
 from services.risk.core.sizing import round_down, round_up, shares, stop_price, target_price
-from services.risk.core.trade import Equity, Trade, Verdict
+from services.risk.core.trade import Equity, Trade, Verdict, new_order_id, position_to_close
 from shared.calendar import NEW_YORK
 from shared.messages.base import Message
 from shared.messages.market import Quote
@@ -28,7 +28,7 @@ from shared.messages.strategy import OrderIntent, Purpose
 from shared.types import Leg, Side, TimeInForce, TradingState
 
 ZERO = Decimal(0)
-BUY, ENTRY, EXIT, DAY = Side.BUY, Leg.ENTRY, Purpose.EXIT, TimeInForce.DAY
+BUY, ENTRY, STOP, EXIT, DAY = Side.BUY, Leg.ENTRY, Leg.STOP, Purpose.EXIT, TimeInForce.DAY
 """Looked up once: Python 3.11 calls a function for every access to an enum's member, and these decide every order."""
 
 
@@ -44,6 +44,8 @@ class Judge:
     explain: bool = True
     _same: dict[tuple[str, str], list[Trade]] = field(default_factory=dict[tuple[str, str], list[Trade]])
     """The trades by strategy and symbol."""
+    _breaches: int = 0
+    """Comparisons in a row that showed the daily loss."""
 
     def __post_init__(self) -> None:
         self._approval = timedelta(seconds=self.settings.approval_seconds)
@@ -114,7 +116,7 @@ class Judge:
             failed = "opposite_leg"
         if failed or found is None:
             return self._refuse(intent_id, intent, failed or "leg_quotes", checks)
-        order = spreads.place(_order_id(intent.symbol, now, intent_id), proposal, found, self.settings, checks)
+        order = spreads.place(new_order_id(intent.symbol, now, intent_id), proposal, found, self.settings, checks)
         package = spreads.package_of(intent, found.limit)
         self.take_on(Trade(order.order_id, order.strategy, order.symbol, order.side, now, package=package))
         return Verdict(intent_id, intent, True, None, order.order_id, checks, order), [order]
@@ -123,7 +125,7 @@ class Judge:
         self, intent_id: UUID, intent: OrderIntent, quotes: Mapping[str, Quote]
     ) -> tuple[Verdict, list[Message]]:
         own = self._own(intent)
-        checks = (_position_to_close(own),) if self.explain else ()
+        checks = (position_to_close(own),) if self.explain else ()
         if not own:
             return self._refuse(intent_id, intent, "no_position", checks)
         messages = [message for trade in own for message in self._leave(trade, intent.reason, quotes)]
@@ -166,7 +168,7 @@ class Judge:
         if target is None and stop is not None:
             target = limit  # far away: it fills when it is moved
         return PlaceOrder.trusted(
-            order_id=_order_id(intent.symbol, proposal.now, intent_id),
+            order_id=new_order_id(intent.symbol, proposal.now, intent_id),
             strategy=intent.strategy,
             symbol=intent.symbol,
             side=intent.side,
@@ -220,16 +222,24 @@ class Judge:
 
     # What happened
 
-    def order_changed(self, change: OrderChanged) -> None:
+    def order_changed(self, change: OrderChanged, quotes: Mapping[str, Quote]) -> list[Message]:
+        """Keep count of what is held. What was bought after all is closed as well; where a stop has died, ask for a
+        comparison, because its fill may be on the way."""
         trade = self.trades.get(change.order_id)
         if trade is None:
-            return
+            return []
+        more = change.leg is ENTRY and change.filled > trade.filled
         if change.leg is ENTRY:
             trade.entry_status, trade.filled = change.status, change.filled
         else:
             trade.closed[change.order_ref] = change.filled
         if trade.done:
             self._let_go(trade)
+        elif more and trade.closing:
+            return list(self._leave(trade, trade.closing, quotes))
+        elif change.leg is STOP and change.status.is_final and trade.held:
+            return [Reconcile()]
+        return []
 
     def settled(self, order_id: str, rest: Iterable[Trade]) -> None:
         """A combination, or a leg of one, has expired or was assigned; what that left takes its place."""
@@ -241,8 +251,8 @@ class Judge:
         del self.trades[trade.order_id]
         self._same[trade.strategy, trade.symbol].remove(trade)
 
-    def reconciled(self, result: Reconciled, session: str, now: datetime) -> list[Message]:
-        """Take over the account; arm when the books agree, disarm when they do not."""
+    def reconciled(self, result: Reconciled, session: str, now: datetime, quotes: Mapping[str, Quote]) -> list[Message]:
+        """Take over the account; close what has lost its stop; arm when the books agree, disarm when they do not."""
         values, before = result.account, self.equity
         new_session = before is None or before.session != session
         self.equity = Equity(
@@ -252,12 +262,26 @@ class Judge:
             values.net_liquidation if new_session or before is None else before.session_open_value,
             now,
         )
+        unprotected = [self.trades[item.unprotected] for item in result.breaks if item.unprotected in self.trades]
+        exits = [message for trade in unprotected for message in self._leave(trade, "its stop is gone", quotes)]
         if self.state is TradingState.HALTED:
-            return []
+            return exits
         if result.breaks:
             text = "; ".join(f"{item.subject}: ours {item.ours}, broker {item.broker}" for item in result.breaks)
-            return self._become(TradingState.DISABLED, f"the books differ from the broker's: {text}", "risk")
-        return self._become(TradingState.ACTIVE, "the books agree with the broker's", "risk")
+            return [*exits, *self._become(TradingState.DISABLED, f"the books differ from the broker's: {text}", "risk")]
+        return self._watch_loss(self.equity) or self._become(
+            TradingState.ACTIVE, "the books agree with the broker's", "risk"
+        )
+
+    def _watch_loss(self, equity: Equity) -> list[Message]:
+        """Halt after a daily loss that comparisons in a row have confirmed: one figure alone may be a wrong one."""
+        lost = equity.loss >= self.settings.max_daily_loss
+        self._breaches = self._breaches + 1 if lost else 0
+        if not lost:
+            return []
+        if self._breaches < self.settings.loss_confirmations:
+            return [Reconcile()]
+        return self.halt("risk", f"daily loss {equity.loss:.2%}, seen {self._breaches} times in a row")
 
     # People
 
@@ -266,6 +290,13 @@ class Judge:
         for trade in self.trades.values():
             if not trade.entry_status.is_final:
                 messages.append(CancelEntry(order_id=trade.order_id, reason=f"halted: {reason}"))
+        return messages
+
+    def flatten(self, actor: str, reason: str, quotes: Mapping[str, Quote]) -> list[Message]:
+        """Halt, and close all that is held; once more prices again what is still there."""
+        messages = self._become(TradingState.HALTED, reason, actor)
+        for trade in self.trades.values():
+            messages += self._leave(trade, f"flattened: {reason}", quotes)
         return messages
 
     def resume(self, actor: str, reason: str) -> list[Message]:
@@ -279,17 +310,3 @@ class Judge:
         if previous is state:
             return []
         return [TradingStateChanged(state=state, previous=previous, reason=reason, actor=actor)]
-
-
-def _position_to_close(own: Sequence[Trade]) -> RuleCheck:
-    name, value = ("position_to_close", own[0].order_id) if own else ("no_position", "none open")
-    return RuleCheck(rule=name, value=value, limit="a position to close", passed=bool(own))
-
-
-def _order_id(symbol: str, now: datetime, intent_id: UUID) -> str:
-    return f"{symbol[:12]}-{_day(now.date())}-{intent_id.hex[:8]}"
-
-
-@cache
-def _day(day: date) -> str:
-    return f"{day:%y%m%d}"

@@ -1,8 +1,10 @@
 """What risk keeps of an approved order, of the account, and of each decision."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -53,6 +55,12 @@ class Equity:
     session_open_value: Decimal
     reported_at: datetime
 
+    @property
+    def loss(self) -> Decimal:
+        """Of the session so far, as a fraction; negative for a gain."""
+        opened = self.session_open_value
+        return (opened - self.net_liquidation) / opened if opened else ZERO
+
 
 class Verdict(NamedTuple):
     """What was decided about one intent; the columns of `decisions`."""
@@ -64,3 +72,17 @@ class Verdict(NamedTuple):
     order_id: str | None
     checks: tuple[RuleCheck, ...]
     placed: PlaceOrder | None
+
+
+def position_to_close(own: Sequence[Trade]) -> RuleCheck:
+    name, value = ("position_to_close", own[0].order_id) if own else ("no_position", "none open")
+    return RuleCheck(rule=name, value=value, limit="a position to close", passed=bool(own))
+
+
+def new_order_id(symbol: str, now: datetime, intent_id: UUID) -> str:
+    return f"{symbol[:12]}-{_day(now.date())}-{intent_id.hex[:8]}"
+
+
+@cache
+def _day(day: date) -> str:
+    return f"{day:%y%m%d}"

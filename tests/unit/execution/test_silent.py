@@ -28,7 +28,7 @@ def journey(stop: Decimal | None, *, explain: bool) -> tuple[Judge, Books, list[
     judge = Judge(Settings.model_validate({"require_stop": False}), explain=explain)
     books = Books(explain=explain)
     account = AccountValues(account="DU1", net_liquidation=Decimal(10**6), cash=Decimal(0), buying_power=Decimal(0))
-    said = judge.reconciled(Reconciled(request_id=None, account=account, breaks=()), "2012-06-01", NOW)
+    said = judge.reconciled(Reconciled(request_id=None, account=account, breaks=()), "2012-06-01", NOW, {})
     wishes = (
         intent(purpose=Purpose.EXIT, side=Side.SELL),
         intent(stop_distance=stop, target_distance=stop, expires_at=NOW + timedelta(minutes=9)),
@@ -70,7 +70,7 @@ def carried_out(judge: Judge, books: Books, sent: Change, ref: str, side: Side, 
     said = [message for change in changes for message, _ in change.messages]
     for message in said:
         if isinstance(message, OrderChanged):
-            judge.order_changed(message)
+            judge.order_changed(message, {})
     return said
 
 

@@ -79,7 +79,7 @@ def quote(**changes: object) -> Quote:
 
 def armed(**settings: object) -> Judge:
     judge = Judge(Settings.model_validate(settings))
-    judge.reconciled(Reconciled(request_id=None, account=ACCOUNT, breaks=()), "2012-06-01", NOW)
+    judge.reconciled(Reconciled(request_id=None, account=ACCOUNT, breaks=()), "2012-06-01", NOW, {})
     return judge
 
 
@@ -155,20 +155,20 @@ def test_refuses_more_than_the_allowed_positions_counting_working_entries() -> N
 def test_refuses_after_the_daily_loss() -> None:
     judge = armed()
     poorer = ACCOUNT.model_copy(update={"net_liquidation": Decimal(960_000)})
-    judge.reconciled(Reconciled(request_id=None, account=poorer, breaks=()), "2012-06-01", NOW)
+    judge.reconciled(Reconciled(request_id=None, account=poorer, breaks=()), "2012-06-01", NOW, {})
     assert decide(judge, intent(), quote())[0] == "daily_loss"
-    judge.reconciled(Reconciled(request_id=None, account=poorer, breaks=()), "2012-06-04", NOW)
+    judge.reconciled(Reconciled(request_id=None, account=poorer, breaks=()), "2012-06-04", NOW, {})
     assert decide(judge, intent(), quote())[0] is None
 
 
 def test_a_break_disarms_and_an_agreement_arms_again() -> None:
     judge = armed()
     broken = Reconciled(request_id=None, account=ACCOUNT, breaks=(Break(subject="position IBM", ours="0", broker="5"),))
-    (change,) = judge.reconciled(broken, "2012-06-01", NOW)
+    (change,) = judge.reconciled(broken, "2012-06-01", NOW, {})
     assert isinstance(change, TradingStateChanged)
     assert (change.state, "position IBM" in change.reason) == (TradingState.DISABLED, True)
     assert decide(judge, intent(), quote())[0] == "trading_state"
-    judge.reconciled(Reconciled(request_id=None, account=ACCOUNT, breaks=()), "2012-06-01", NOW)
+    judge.reconciled(Reconciled(request_id=None, account=ACCOUNT, breaks=()), "2012-06-01", NOW, {})
     assert judge.state is TradingState.ACTIVE
 
 
@@ -178,11 +178,39 @@ def test_halt_cancels_working_entries_and_only_a_person_ends_it() -> None:
     state, cancel = judge.halt("trader", "storm")
     assert isinstance(state, TradingStateChanged)
     assert isinstance(cancel, CancelEntry)
-    judge.reconciled(Reconciled(request_id=None, account=ACCOUNT, breaks=()), "2012-06-01", NOW)
+    judge.reconciled(Reconciled(request_id=None, account=ACCOUNT, breaks=()), "2012-06-01", NOW, {})
     assert judge.state is TradingState.HALTED
     assert isinstance(judge.resume("trader", "calm")[-1], Reconcile)
     assert judge.state is TradingState.DISABLED
-    judge.reconciled(Reconciled(request_id=None, account=ACCOUNT, breaks=()), "2012-06-01", NOW)
+    judge.reconciled(Reconciled(request_id=None, account=ACCOUNT, breaks=()), "2012-06-01", NOW, {})
+    assert judge.state is TradingState.ACTIVE
+
+
+def compared(judge: Judge, worth: int, session: str = "2012-06-01") -> list[Message]:
+    account = ACCOUNT.model_copy(update={"net_liquidation": Decimal(worth)})
+    return judge.reconciled(Reconciled(request_id=None, account=account, breaks=()), session, NOW, {})
+
+
+def test_a_daily_loss_that_comparisons_in_a_row_confirm_halts_until_a_person_resumes() -> None:
+    judge = armed(loss_confirmations=3)
+    decide(judge, intent(), quote())
+    assert compared(judge, 969_000) == [Reconcile()]
+    assert compared(judge, 968_000) == [Reconcile()]
+    state, cancel = compared(judge, 968_000)
+    assert isinstance(state, TradingStateChanged)
+    assert (state.state, state.actor) == (TradingState.HALTED, "risk")
+    assert state.reason == "daily loss 3.20%, seen 3 times in a row"
+    assert isinstance(cancel, CancelEntry)
+    assert compared(judge, 1_000_000, "2012-06-04") == []
+    assert judge.state is TradingState.HALTED
+
+
+def test_one_wrong_figure_halts_nothing() -> None:
+    judge = armed(loss_confirmations=2)
+    for _ in range(3):
+        assert compared(judge, 500_000) == [Reconcile()]
+        assert decide(judge, intent(), quote())[0] == "daily_loss", "and nothing is bought meanwhile"
+        assert compared(judge, 1_000_000) == []
     assert judge.state is TradingState.ACTIVE
 
 
@@ -205,7 +233,7 @@ def changed(trade: Trade, leg: Leg, status: OrderStatus, filled: int) -> OrderCh
 def held(judge: Judge) -> Trade:
     decide(judge, intent(), quote())
     (trade,) = judge.trades.values()
-    judge.order_changed(changed(trade, Leg.ENTRY, OrderStatus.FILLED, 100))
+    judge.order_changed(changed(trade, Leg.ENTRY, OrderStatus.FILLED, 100), {})
     return judge.trades[trade.order_id]
 
 
@@ -217,6 +245,57 @@ def test_an_exit_closes_through_the_quote_even_when_halted() -> None:
     (close,) = messages
     assert isinstance(close, ClosePosition)
     assert close.limit_price == Decimal("562.17")  # 0.5 % below the bid, on the tick
+
+
+def test_flatten_halts_and_closes_what_is_held_and_cancels_what_is_not() -> None:
+    judge = armed()
+    trade = held(judge)
+    decide(judge, intent(symbol="IBM"), quote(symbol="IBM"))
+    quotes = {"AAPL": quote(), "IBM": quote(symbol="IBM")}
+    state, close, cancel = judge.flatten("trader", "storm", quotes)
+    assert isinstance(state, TradingStateChanged)
+    assert isinstance(close, ClosePosition)
+    assert isinstance(cancel, CancelEntry)
+    assert (judge.state, close.order_id, close.reason) == (TradingState.HALTED, trade.order_id, "flattened: storm")
+    (again, _) = judge.flatten("trader", "still there", {"AAPL": quote(bid=Decimal(550))})
+    assert isinstance(again, ClosePosition)
+    assert again.limit_price == Decimal("547.25")
+
+
+def test_what_fills_after_the_decision_to_close_is_closed_as_well() -> None:
+    judge = armed()
+    decide(judge, intent(), quote())
+    (trade,) = judge.trades.values()
+    judge.flatten("trader", "storm", {"AAPL": quote()})
+    close = judge.order_changed(changed(trade, Leg.ENTRY, OrderStatus.FILLED, 100), {"AAPL": quote()})[-1]
+    assert isinstance(close, ClosePosition)
+    assert close.reason == "flattened: storm"
+
+
+@pytest.mark.parametrize("status", [OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.EXPIRED])
+@pytest.mark.parametrize("halted", [False, True])
+def test_a_position_that_lost_its_stop_is_closed_once_a_comparison_confirms_it(
+    status: OrderStatus, halted: bool
+) -> None:
+    judge = armed()
+    trade = held(judge)
+    if halted:
+        judge.halt("trader", "storm")
+    assert judge.order_changed(changed(trade, Leg.STOP, status, 0), {}) == [Reconcile()]
+    lost = Break(subject="protection", ours="100 AAPL open", broker="no working stop", unprotected=trade.order_id)
+    result = Reconciled(request_id=None, account=ACCOUNT, breaks=(lost,))
+    close, *_ = judge.reconciled(result, "2012-06-01", NOW, {"AAPL": quote()})
+    assert isinstance(close, ClosePosition)
+    assert (close.order_id, close.reason) == (trade.order_id, "its stop is gone")
+    assert judge.state is (TradingState.HALTED if halted else TradingState.DISABLED)
+
+
+@pytest.mark.parametrize("leg", [Leg.STOP, Leg.TARGET])
+def test_a_stop_that_ends_with_its_position_is_no_loss(leg: Leg) -> None:
+    judge = armed()
+    trade = held(judge)
+    assert judge.order_changed(changed(trade, leg, OrderStatus.FILLED, 100), {}) == []
+    assert judge.order_changed(changed(trade, Leg.STOP, OrderStatus.CANCELLED, 0), {}) == []
 
 
 def test_an_exit_without_a_position_is_refused() -> None:
@@ -232,7 +311,7 @@ def test_exits_are_priced_again_until_they_fill_and_old_positions_are_closed() -
     (again,) = judge.check_exits({"AAPL": quote(bid=Decimal(550))}, NOW + timedelta(days=31))
     assert isinstance(again, ClosePosition)
     assert again.limit_price == Decimal("547.25")
-    judge.order_changed(changed(trade, Leg.TARGET, OrderStatus.FILLED, 100))
+    judge.order_changed(changed(trade, Leg.TARGET, OrderStatus.FILLED, 100), {})
     assert judge.trades == {}
 
 

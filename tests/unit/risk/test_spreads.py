@@ -159,7 +159,7 @@ def held() -> Judge:
     """A judge whose combination was approved at 2.12 and has filled: 2 of them."""
     judge = make_judge()
     order = decide(judge, intent(quantity=Decimal(2)))
-    judge.order_changed(changed(order.order_id, Leg.ENTRY, OrderStatus.FILLED, 2))
+    judge.order_changed(changed(order.order_id, Leg.ENTRY, OrderStatus.FILLED, 2), {})
     return judge
 
 
@@ -214,7 +214,7 @@ def test_what_is_being_closed_is_priced_again_until_it_has_gone() -> None:
         NetPrice(effect=PriceEffect.CREDIT, amount=Decimal("3.60")),
         NetPrice(effect=PriceEffect.CREDIT, amount=Decimal("3.50")),
     )
-    judge.order_changed(changed(first.order_id, Leg.EXIT, OrderStatus.FILLED, 2))
+    judge.order_changed(changed(first.order_id, Leg.EXIT, OrderStatus.FILLED, 2), {})
     assert judge.trades == {}
 
 

@@ -60,7 +60,7 @@ def test_every_limit_holds_for_the_strategys_own_size(quantity: str, settings: d
 def test_an_account_below_zero_enters_nothing() -> None:
     judge = free()
     poor = ACCOUNT.model_copy(update={"net_liquidation": Decimal(-5)})
-    judge.reconciled(Reconciled(request_id=None, account=poor, breaks=()), "2012-06-04", NOW)
+    judge.reconciled(Reconciled(request_id=None, account=poor, breaks=()), "2012-06-04", NOW, {})
     assert decide(judge, intent(quantity=Decimal(7)), quote())[0] == "max_position_size"
 
 
@@ -80,15 +80,15 @@ def test_the_fills_of_all_exits_end_a_trade() -> None:
     judge = free()
     decide(judge, BARE, quote())
     (trade,) = judge.trades.values()
-    judge.order_changed(changed(trade, Leg.ENTRY, OrderStatus.FILLED, 100))
+    judge.order_changed(changed(trade, Leg.ENTRY, OrderStatus.FILLED, 100), {})
     _, (close,) = decide(judge, intent(purpose=Purpose.EXIT, side=Side.SELL, reason="crossed below"), quote())
     assert isinstance(close, ClosePosition)
-    judge.order_changed(exited(trade, 1, OrderStatus.PARTIALLY_FILLED, 30))
-    judge.order_changed(exited(trade, 1, OrderStatus.EXPIRED, 40))
+    judge.order_changed(exited(trade, 1, OrderStatus.PARTIALLY_FILLED, 30), {})
+    judge.order_changed(exited(trade, 1, OrderStatus.EXPIRED, 40), {})
     assert judge.trades[trade.order_id].held
     (again,) = judge.check_exits({"AAPL": quote()}, NOW + timedelta(days=1))
     assert isinstance(again, ClosePosition)
-    judge.order_changed(exited(trade, 2, OrderStatus.FILLED, 60))
+    judge.order_changed(exited(trade, 2, OrderStatus.FILLED, 60), {})
     assert judge.trades == {}
 
 
