@@ -129,6 +129,7 @@ def _run(config: "RunConfig", results: Path) -> None:
     from services.backtest.adapters.store import save
     from services.backtest.run import run as run_one
 
+    results.mkdir(parents=True, exist_ok=True)  # not after an hour
     done = run_one(config)
     stored = load_stored(results, save(results, config, done.data_hash, done.result))
     page = results / stored.id / "report.html"

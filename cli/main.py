@@ -50,6 +50,10 @@ class FriendlyGroup(TyperGroup):
             return _fail(str(error), 2)
         except (CommandError, ServerError) as error:
             return _fail(str(error), 1)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            return _fail(f"{error.filename}: {error.strerror}; name a file or folder that this user may use", 1)
         except RedisError as error:
             return _fail(f"Redis does not answer: {error}; 'millrace status' shows what runs", 1)
         except OperationalError as error:

@@ -63,3 +63,10 @@ def test_an_id_that_is_not_there(tmp_path: Path) -> None:
     code, text = millrace(tmp_path, "show", "abc")
     assert code != 0
     assert "abc" in text
+
+
+def test_a_folder_that_can_t_be_written_is_named_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, text = millrace(tmp_path / "file" / "results", "--strategy", "moving_average_crossover", *MONTHS)
+    assert code == 1
+    assert f"{tmp_path}/file/results: Not a directory; name a file or folder" in text.replace("\n", "")
