@@ -110,7 +110,8 @@ class ContractFacts(Message):
     """An instrument as the broker defines it.
 
     `increments` are those of its market rule on SMART (or its one exchange), lowest price first. Hours are the
-    broker's, of the next days. `size_increment` is in shares or contracts. `underlying` is an option's.
+    broker's, of the next days; `closed_days` are those that it names as without liquid hours. `size_increment` is in
+    shares or contracts. `underlying` is an option's.
     """
 
     symbol: str
@@ -129,6 +130,7 @@ class ContractFacts(Message):
     liquid_hours: tuple[tuple[AwareDatetime, AwareDatetime], ...]
     order_types: tuple[str, ...]
     underlying: str | None = None
+    closed_days: tuple[date, ...] = ()
 
 
 class ContractFetched(Message):

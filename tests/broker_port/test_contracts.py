@@ -63,6 +63,14 @@ async def test_hours_are_of_the_coming_days(stage: Stage) -> None:
     assert ZoneInfo(facts.time_zone).key in ("America/New_York", "US/Eastern")
 
 
+async def test_hours_are_asked_for_anew_on_each_date_of_new_york(stage: Stage) -> None:
+    for hours, listed in ((12, True), (16, False)):  # 21:30 and 01:30: one date in UTC
+        stage.advance(OPEN + timedelta(hours=hours))
+        await stage.settle()
+        facts = await stage.broker.requests.contract("AAPL")
+        assert ((OPEN, CLOSE) in facts.liquid_hours) is listed
+
+
 async def test_order_types_and_sizes(stage: Stage) -> None:
     facts = await stage.broker.requests.contract("AAPL")
     assert {"LMT", "MKT", "STP"} <= set(facts.order_types)

@@ -5,12 +5,13 @@ own, and a day could have several spans: `20180323:1700-1515,1530-1615`
 (https://interactivebrokers.github.io/tws-api/classIBApi_1_1ContractDetails.html, TradingHours).
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from shared.calendar import NEW_YORK
 
 _DAY = timedelta(days=1)
+_CLOSED = "CLOSED"
 Span = tuple[datetime, datetime]
 
 
@@ -23,13 +24,23 @@ def parse_hours(text: str, zone: ZoneInfo = NEW_YORK) -> tuple[Span, ...]:
     spans: list[Span] = []
     for part in filter(None, (part.strip() for part in text.split(";"))):
         day, _, hours = part.partition(":")
-        if hours == "CLOSED":
+        if hours == _CLOSED:
             continue
         try:
             spans += [_span(day, each, zone) for each in hours.split(",")]
         except ValueError:
             raise ValueError(f"trading hours {part[:60]!r} are not yyyymmdd:hhmm-yyyymmdd:hhmm") from None
     return tuple(sorted(spans))
+
+
+def closed_days(text: str) -> tuple[date, ...]:
+    """The dates that are named as closed.
+
+    Raises:
+        ValueError: one of them can't be understood; the text says which.
+    """
+    parts = (part.strip().partition(":") for part in text.split(";"))
+    return tuple(sorted(datetime.strptime(day, "%Y%m%d").date() for day, _, hours in parts if hours == _CLOSED))  # noqa: DTZ007
 
 
 def _span(day: str, hours: str, zone: ZoneInfo) -> Span:

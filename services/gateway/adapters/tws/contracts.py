@@ -15,7 +15,7 @@ from services.gateway.adapters.tws.answers import market_rule_key
 from services.gateway.adapters.tws.connection import Connection
 from services.gateway.adapters.tws.convert import decimal, decimal_or_none
 from services.gateway.core.times import zone
-from services.gateway.core.trading_hours import Span, parse_hours
+from services.gateway.core.trading_hours import Span, closed_days, parse_hours
 from services.gateway.ports import RequestRefused, Urgency
 from services.gateway.shared_answers import SharedAnswers
 from shared.calendar import NEW_YORK
@@ -54,6 +54,8 @@ class Contracts:
         """As `ports.Requests.contract`."""
         details = await self._details_of(symbol)
         contract = await self.qualified(symbol)
+        trading_hours, _ = _hours(symbol, details.tradingHours, details.timeZoneId)
+        liquid_hours, closed = _hours(symbol, details.liquidHours, details.timeZoneId)
         return ContractFacts(
             symbol=symbol,
             contract_id=contract.conId,
@@ -67,8 +69,9 @@ class Contracts:
             minimum_size=decimal_or_none(details.minSize) or _ONE,
             size_increment=decimal_or_none(details.sizeIncrement) or _ONE,
             time_zone=details.timeZoneId,
-            trading_hours=_hours(symbol, details.tradingHours, details.timeZoneId),
-            liquid_hours=_hours(symbol, details.liquidHours, details.timeZoneId),
+            trading_hours=trading_hours,
+            liquid_hours=liquid_hours,
+            closed_days=closed,
             order_types=tuple(filter(None, details.orderTypes.split(","))),
             underlying=details.underSymbol or None if contract.secType == SecurityType.OPTION else None,
         )
@@ -115,14 +118,14 @@ class Contracts:
         return tuple(sorted(found, key=lambda step: step.from_price))
 
 
-def _hours(symbol: str, text: str, zone_name: str) -> tuple[Span, ...]:
-    """Hours that can't be read are none: the rest of the facts is worth having."""
+def _hours(symbol: str, text: str, zone_name: str) -> tuple[tuple[Span, ...], tuple[date, ...]]:
+    """Hours, and the dates without any. What can't be read is none: the rest of the facts is worth having."""
     place = zone(zone_name.partition(" (")[0])  # such as "EST (Eastern Standard Time)"
     if place is None:
         _log.warning("hours of a contract are left out: their time zone is not known", symbol=symbol, zone=zone_name)
-        return ()
+        return (), ()
     try:
-        return parse_hours(text, place)
+        return parse_hours(text, place), closed_days(text)
     except ValueError as error:
         _log.warning("hours of a contract are left out", symbol=symbol, error=str(error))
-        return ()
+        return (), ()

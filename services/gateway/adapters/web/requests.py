@@ -1,18 +1,22 @@
 """Questions with one answer, asked of the Web API."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Never, cast
+
+import structlog
 
 from services.gateway.adapters.web import convert
 from services.gateway.adapters.web.connection import Connection
 from services.gateway.adapters.web.contracts import Contracts, section
 from services.gateway.adapters.web.convert import Row
 from services.gateway.adapters.web.history import History
+from services.gateway.core.trading_hours import Span
 from services.gateway.ports import RequestRefused, Unsupported, Urgency
 from shared import instruments
+from shared.calendar import NEW_YORK
 from shared.clock import Clock
 from shared.messages.market import Bar
 from shared.messages.market_requests import ContractFacts, FetchHistory, OptionChain, PriceIncrement, ScanMarket
@@ -36,6 +40,7 @@ ORDER_TYPES: Mapping[str, OrderType] = MappingProxyType(
     }
 )
 """As the order rules name them; a type that is not here keeps IBKR's word."""
+_log = structlog.get_logger()
 _FILTERS = {"above_price": "priceAbove", "below_price": "priceBelow", "above_volume": "volumeAbove"}
 
 
@@ -50,7 +55,7 @@ class Requests:
         self._facts: dict[str, tuple[date, ContractFacts]] = {}
 
     async def contract(self, symbol: str) -> ContractFacts:
-        today = self._clock.now().date()
+        today = self._clock.now().astimezone(NEW_YORK).date()
         known = self._facts.get(symbol)
         if known is None or known[0] != today:
             known = self._facts[symbol] = (today, await self._fetch(symbol))
@@ -65,6 +70,7 @@ class Requests:
         exchange = str(told.get("exchange") or _SMART)
         hours = await ask(Urgency.DATA, "get", "contract/trading-schedule", {"conid": number, "exchange": exchange})
         rules: Row = told.get("rules") or {}
+        trading_hours, liquid_hours, closed_days = hours_of(symbol, hours)
         return ContractFacts(
             symbol=symbol,
             contract_id=contract.contract_id,
@@ -78,8 +84,9 @@ class Requests:
             minimum_size=Decimal(1),
             size_increment=Decimal(1),
             time_zone=str(hours.get("exchange_time_zone") or ""),
-            trading_hours=_spans(hours, "extended_hours") or _spans(hours, "liquid_hours"),
-            liquid_hours=_spans(hours, "liquid_hours"),
+            trading_hours=trading_hours,
+            liquid_hours=liquid_hours,
+            closed_days=closed_days,
             order_types=tuple(ORDER_TYPES.get(str(name), str(name)) for name in rules.get("orderTypes") or ()),
             underlying=await self._underlying(told),
         )
@@ -170,11 +177,26 @@ def _increments(symbol: str, rules: Row) -> tuple[PriceIncrement, ...]:
     return tuple(found)
 
 
-def _spans(told: Row, kind: str) -> tuple[tuple[datetime, datetime], ...]:
+def hours_of(symbol: str, told: Row) -> tuple[tuple[Span, ...], tuple[Span, ...], tuple[date, ...]]:
+    """All and the regular hours, and the dates without regular ones.
+
+    What can't be read is none: the rest of the facts is worth having.
+    """
+    try:
+        days = {convert.day(day): hours for day, hours in cast("dict[str, Row]", told.get("schedules") or {}).items()}
+        liquid = _spans(days.values(), "liquid_hours")
+        closed = tuple(sorted(day for day, hours in days.items() if not convert.rows(hours, "liquid_hours")))
+        return _spans(days.values(), "extended_hours") or liquid, liquid, closed
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        _log.warning("hours of a contract are left out", symbol=symbol, error=repr(error))
+        return (), (), ()
+
+
+def _spans(days: Iterable[Row], kind: str) -> tuple[Span, ...]:
     """Hours of one kind, in order of time."""
     spans = [
         (datetime.fromtimestamp(int(span["opening"]), UTC), datetime.fromtimestamp(int(span["closing"]), UTC))
-        for day in cast("dict[str, Row]", told.get("schedules") or {}).values()
+        for day in days
         for span in convert.rows(day, kind)
     ]
     return tuple(sorted(spans))
