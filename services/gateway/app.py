@@ -12,6 +12,7 @@ from services.gateway.adapters.tws.broker import TwsBroker
 from services.gateway.adapters.web.broker import WebBroker
 from services.gateway.adapters.web.limits import REQUESTS_PER_SECOND
 from services.gateway.budget import Budget
+from services.gateway.checks import Checks
 from services.gateway.claims import load_claims
 from services.gateway.config import Settings
 from services.gateway.handlers.lines import LineHandlers
@@ -27,6 +28,7 @@ from shared.clock import Clock, clock_for
 from shared.config import Common, ConfigError
 from shared.db.store import Store
 from shared.transactor import Transactor
+from shared.types import Mode
 
 
 class Gateway:
@@ -67,6 +69,7 @@ class Gateway:
         await self._transactor.open()
         claims = load_claims(self._common.database_url)
         orders = OrderHandlers(self.session, self._transactor, self._settings, self._clock, claims)
+        checks = Checks(self.session, self._settings, self._clock, orders.preview)
         market = MarketHandlers(self.session, self._settings, self._clock, LineHandlers(self.lines))
         self._transactor.subscribe("broker.commands", orders.on_broker_command, lane=orders.lane)
         self._bus.subscribe("market.commands", market.on_market_command, lane=market.lane)
@@ -77,6 +80,8 @@ class Gateway:
                 group.create_task(stopping(stop, orders.settling.run(stop)))
                 keeping = group.create_task(stopping(stop, self.lines.run()))
                 connecting = group.create_task(stopping(stop, self.session.run()))
+                if self._common.mode is not Mode.SIMULATED:
+                    group.create_task(stopping(stop, checks.run(stop)))
                 try:
                     await self._transactor.run(stop)
                 finally:

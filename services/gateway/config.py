@@ -68,6 +68,15 @@ class Settings(config.Settings):
     delayed_data: bool = Field(
         False, description="take delayed data of what has no live subscription; orders are refused on them"
     )
+    calendar_symbol: str = Field(
+        "SPY", description="paper and live: US stock whose hours are compared with our exchange calendar; empty = off"
+    )
+    preset_probe_symbol: str = Field(
+        "SPY", description="paper and live: previewed once, to find presets that refuse orders"
+    )
+    preset_probe_quantity: int = Field(
+        100, ge=0, le=1_000_000, description="of this preview, which orders nothing: a size that you trade; 0 = off"
+    )
     interest_rate: float = Field(0.04, ge=0, le=0.5, description="yearly, for Greeks of options where IBKR sends none")
 
     @property

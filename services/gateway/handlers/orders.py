@@ -278,10 +278,14 @@ class OrderHandlers:
     async def _preview(self, order: OrderTerms, gate: asyncio.Event) -> Message:
         _needs(gate)
         try:
-            order_id = self._claims.spare(self._broker.orders.next_order_id())
-            return await self._broker.orders.preview(order, order_id, self._session.account)
+            return await self.preview(order)
         except RequestRefused as error:
             return OrderPreviewed(order_ref=order.order_ref, error=str(error))
+
+    async def preview(self, order: OrderTerms) -> OrderPreviewed:
+        """As `ports.Orders.preview`, under an id of its own."""
+        order_id = self._claims.spare(self._broker.orders.next_order_id())
+        return await self._broker.orders.preview(order, order_id, self._session.account)
 
     async def _snapshot(self, command: Envelope[RequestSnapshot], gate: asyncio.Event) -> None:
         """Publish everything the broker knows, at the very place among its reports where it was so."""

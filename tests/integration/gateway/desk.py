@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -130,6 +130,19 @@ class Desk:
 
         await until(idle)
         await gateway.session.beat()
+
+
+class Watch:
+    """Our clock in paper mode: the simulator's, and wrong by `error`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._engine = desk.simulator.engine
+        self.error = timedelta(0)
+
+    def now(self) -> datetime:
+        return self._engine.now + self.error
+
+    def observe(self, time: datetime) -> None: ...
 
 
 async def until(condition: Callable[[], Any]) -> None:

@@ -28,7 +28,7 @@ from shared.messages.broker import (
 )
 from shared.messages.market_requests import Feed
 from shared.types import Mode, SessionState
-from tests.integration.gateway.desk import OPEN, Desk, order, until
+from tests.integration.gateway.desk import OPEN, Desk, Watch, order, until
 
 DISCONNECTED, CONNECTING, AWAITING_LOGIN, SYNCHRONISING, READY, DEGRADED, COMPETING = SessionState
 IN_RESET = datetime.fromisoformat("2010-01-05T00:30:00-05:00")
@@ -249,19 +249,6 @@ async def test_a_competing_login_is_a_state_of_its_own_until_quotes_come_again(
 
         await until(quoted)
         await reached(desk, READY)
-
-
-class Watch:
-    """Our clock in paper mode: the simulator's, and wrong by `error`."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._engine = desk.simulator.engine
-        self.error = timedelta(0)
-
-    def now(self) -> datetime:
-        return self._engine.now + self.error
-
-    def observe(self, time: datetime) -> None: ...
 
 
 async def test_a_clock_that_is_wrong_is_told_and_far_off_it_forbids_orders(desk: Desk) -> None:
