@@ -336,12 +336,17 @@ async def bought(world: World, shares: int) -> Sequence[OrderTerms]:
     return orders
 
 
-async def test_a_half_filled_entry_that_loses_its_stop_is_sold_without_a_person(world: World) -> None:
+@pytest.mark.parametrize("target_goes", ["before the stop", "while it is moved"])
+async def test_a_half_filled_entry_that_loses_its_stop_is_sold_without_a_person(world: World, target_goes: str) -> None:
     async with both(world):
-        entry, *children = await bought(world, 100)
+        entry, stop, target = await bought(world, 100)
         await world.say("gateway", reported(entry, OrderStatus.CANCELLED, 100), "half")
-        for child in children:
-            await world.say("gateway", reported(child, OrderStatus.CANCELLED, 0), f"gone:{child.order_ref}")
+        if target_goes == "before the stop":
+            await world.say("gateway", reported(target, OrderStatus.CANCELLED, 0), "target gone")
+        await world.say("gateway", reported(stop, OrderStatus.CANCELLED, 0), "stop gone")
+        if target_goes == "while it is moved":
+            await world.heard("broker.commands", ModifyOrder)
+            await world.say("gateway", reported(target, OrderStatus.CANCELLED, 0), "target gone")
         _, submit = await world.heard("broker.commands", SubmitOrder, 2)
         (leave,) = submit.data.orders
         assert (leave.order_ref, leave.side, leave.quantity) == (f"{entry.order_ref}.exit", Side.SELL, Decimal(100))

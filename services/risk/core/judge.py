@@ -28,7 +28,8 @@ from shared.messages.strategy import OrderIntent, Purpose
 from shared.types import Leg, Side, TimeInForce, TradingState
 
 ZERO = Decimal(0)
-BUY, ENTRY, STOP, EXIT, DAY = Side.BUY, Leg.ENTRY, Leg.STOP, Purpose.EXIT, TimeInForce.DAY
+BUY, ENTRY, STOP, TARGET = Side.BUY, Leg.ENTRY, Leg.STOP, Leg.TARGET
+EXIT, DAY = Purpose.EXIT, TimeInForce.DAY
 """Looked up once: Python 3.11 calls a function for every access to an enum's member, and these decide every order."""
 
 
@@ -223,8 +224,8 @@ class Judge:
     # What happened
 
     def order_changed(self, change: OrderChanged, quotes: Mapping[str, Quote]) -> list[Message]:
-        """Keep count of what is held. What was bought after all is closed as well; where a stop has died, ask for a
-        comparison, because its fill may be on the way."""
+        """Keep count of what is held. What was bought after all is closed as well, and without the target if that died
+        meanwhile; where a stop has died, ask for a comparison, because its fill may be on the way."""
         trade = self.trades.get(change.order_id)
         if trade is None:
             return []
@@ -235,7 +236,7 @@ class Judge:
             trade.closed[change.order_ref] = change.filled
         if trade.done:
             self._let_go(trade)
-        elif more and trade.closing:
+        elif trade.closing and (more or (change.leg is TARGET and change.status.is_final)):
             return list(self._leave(trade, trade.closing, quotes))
         elif change.leg is STOP and change.status.is_final and trade.held:
             return [Reconcile()]

@@ -272,6 +272,15 @@ def test_what_fills_after_the_decision_to_close_is_closed_as_well() -> None:
     assert close.reason == "flattened: storm"
 
 
+def test_a_target_that_dies_while_it_should_close_is_replaced() -> None:
+    judge = armed()
+    trade = held(judge)
+    judge.flatten("trader", "storm", {"AAPL": quote()})
+    (close,) = judge.order_changed(changed(trade, Leg.TARGET, OrderStatus.CANCELLED, 0), {"AAPL": quote()})
+    assert isinstance(close, ClosePosition)
+    assert judge.order_changed(changed(trade, Leg.EXIT, OrderStatus.REJECTED, 0), {"AAPL": quote()}) == [], "no circle"
+
+
 @pytest.mark.parametrize("status", [OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.EXPIRED])
 @pytest.mark.parametrize("halted", [False, True])
 def test_a_position_that_lost_its_stop_is_closed_once_a_comparison_confirms_it(
