@@ -184,8 +184,8 @@ class OrderPath:
                 self._queue.append(self.desk.snapshot())
             case IntentRefused():
                 self.refusals[message.code] += 1
-            case TradingStateChanged(state=TradingState.DISABLED):
-                self.disarmed.append(f"trading was disabled on {self._engine.today}: {message.reason}")
+            case TradingStateChanged(state=TradingState.DISABLED | TradingState.HALTED):
+                self.disarmed.append(f"trading was {message.state.lower()} on {self._engine.today}: {message.reason}")
             case _:
                 pass  # trading is armed
 

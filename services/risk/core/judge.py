@@ -275,14 +275,17 @@ class Judge:
         )
 
     def _watch_loss(self, equity: Equity) -> list[Message]:
-        """Halt after a daily loss that comparisons in a row have confirmed: one figure alone may be a wrong one."""
-        lost = equity.loss >= self.settings.max_daily_loss
+        """Halt once a daily loss is confirmed by comparisons in a row: one figure alone may be a wrong one.
+
+        Who resumes with the loss still there is not halted for it again; entries stay refused (`rules.daily_loss`).
+        """
+        lost, wanted = equity.loss >= self.settings.max_daily_loss, self.settings.loss_confirmations
         self._breaches = self._breaches + 1 if lost else 0
-        if not lost:
-            return []
-        if self._breaches < self.settings.loss_confirmations:
+        if 0 < self._breaches < wanted:
             return [Reconcile()]
-        return self.halt("risk", f"daily loss {equity.loss:.2%}, seen {self._breaches} times in a row")
+        if self._breaches == wanted:
+            return self.halt("risk", f"daily loss {equity.loss:.2%}, seen {self._breaches} times in a row")
+        return []
 
     # People
 

@@ -75,11 +75,13 @@ class Verdict(NamedTuple):
 
 
 def position_to_close(own: Sequence[Trade]) -> RuleCheck:
+    """The one rule for an exit, whose strategy has these trades on the symbol."""
     name, value = ("position_to_close", own[0].order_id) if own else ("no_position", "none open")
     return RuleCheck(rule=name, value=value, limit="a position to close", passed=bool(own))
 
 
 def new_order_id(symbol: str, now: datetime, intent_id: UUID) -> str:
+    """At most 28 characters, so that a child's or exit's suffix fits an orderRef; always the same for an intent."""
     return f"{symbol[:12]}-{_day(now.date())}-{intent_id.hex[:8]}"
 
 

@@ -53,5 +53,6 @@ def test_what_is_typed_prints_what_is_shown(tmp_path: Path, monkeypatch: pytest.
         else:
             parts = [in_one_line(part) for line in text.splitlines() for part in line.split("...")]
             assert [part for part in parts if part not in printed] == []
-    value = float(re.search(r"NetLiquidation +([\d,.]+)", shown)[1].replace(",", ""))  # type: ignore[index]
+    (worth,) = re.findall(r"NetLiquidation +([\d,.]+)", shown)
+    value = float(worth.replace(",", ""))
     assert f"Net {value - 1_000_000:,.2f}" in printed, "the last backtest's result is the demo's"

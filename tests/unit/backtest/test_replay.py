@@ -225,6 +225,14 @@ def test_a_split_while_a_position_is_held_is_told_and_its_trade_counts_the_new_s
     assert failure.startswith(f"trading was disabled on {DAYS[60]}: the books differ from the broker's: position AAA")
 
 
+def test_a_halt_after_a_daily_loss_is_told() -> None:
+    again = JobTime(job=Job.SYNC_POSITIONS, before_close_minutes=30)
+    settings = replace(risk(require_stop=False, max_daily_loss="0.0001", loss_confirmations=2), jobs=(*JOBS, again))
+    (failure,) = run(instance(AlwaysIn(), symbols=["AAA"]), settings=settings).failures
+    assert failure.startswith("trading was halted on 2012-")
+    assert failure.endswith("seen 2 times in a row")
+
+
 def test_dividends_are_in_the_curve_and_in_no_trade() -> None:
     on = engine(actions=[CorporateAction(DAYS[60], ActionKind.DIVIDEND, Decimal(1))])
     result = run(instance(AlwaysIn(), symbols=["AAA"]), settings=risk(require_stop=False, max_holding_days=400), on=on)
