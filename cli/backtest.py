@@ -1,6 +1,7 @@
 """`millrace backtest`: how strategies would have done; `list`, `show` and `compare` look at what was stored."""
 
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -129,7 +130,9 @@ def _run(config: "RunConfig", results: Path) -> None:
     from services.backtest.adapters.store import save
     from services.backtest.run import run as run_one
 
-    results.mkdir(parents=True, exist_ok=True)  # not after an hour
+    results.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=results):
+        pass  # it can be written: better known now than after an hour
     done = run_one(config)
     stored = load_stored(results, save(results, config, done.data_hash, done.result))
     page = results / stored.id / "report.html"

@@ -228,7 +228,7 @@ def _coast(
 ) -> int:  # fmt: skip
     """Value what is held from `step` up to the first at which something is sold, or to `until`; returns that step.
 
-    Most of the time is spent here: what `_move_on` and `_value` do is written out.
+    Most of the time is spent here: what `_move_on` does is written out.
     """
     worth, cash, opened = account.worth, account.cash, account.open
     if opened == 0:  # all at once

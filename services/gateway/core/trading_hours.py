@@ -40,7 +40,7 @@ def closed_days(text: str) -> tuple[date, ...]:
         ValueError: one of them can't be understood; the text says which.
     """
     parts = (part.strip().partition(":") for part in text.split(";"))
-    return tuple(sorted(datetime.strptime(day, "%Y%m%d").date() for day, _, hours in parts if hours == _CLOSED))  # noqa: DTZ007
+    return tuple(sorted(datetime.strptime(day, "%Y%m%d").date() for day, _, hours in parts if hours == _CLOSED))  # noqa: DTZ007 - a date has no zone
 
 
 def _span(day: str, hours: str, zone: ZoneInfo) -> Span:
